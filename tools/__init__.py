@@ -1,0 +1,1 @@
+"""Everything that is done before a request arrives: compile, publish, plan, start a node."""
