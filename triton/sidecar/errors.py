@@ -1,0 +1,64 @@
+"""What can go wrong with a call, each with the HTTP status it is answered with.
+
+A message says what was wrong and what to do; it is shown to the caller as it is.
+"""
+
+from typing import ClassVar
+
+
+class ServingError(Exception):
+    """A call that cannot be answered. `retry_after` is in seconds; None means that a retry will not help."""
+
+    http_status: ClassVar[int] = 500
+    retry_after: ClassVar[int | None] = None
+
+
+class BadInputError(ServingError):
+    """The request itself is wrong. Nothing is loaded for it."""
+
+    http_status = 400
+
+
+class UnknownTenantError(ServingError):
+    """No store and no disk has this tenant."""
+
+    http_status = 404
+
+
+class AlreadyLoadedError(ServingError):
+    """The multi-model contract's answer to loading what is loaded."""
+
+    http_status = 409
+
+
+class CannotFitError(ServingError):
+    """Too large for the budget, even with everything evictable gone."""
+
+    http_status = 507
+
+
+class LoadFailedError(ServingError):
+    """The tenant's entry is there but Triton would not load it, or it is not what its manifest says."""
+
+    http_status = 500
+
+
+class BusyError(ServingError):
+    """No room or no turn before the deadline: the node is overloaded."""
+
+    http_status = 503
+    retry_after = 1
+
+
+class StoreUnavailableError(ServingError):
+    """The store does not answer and the disk does not hold the tenant."""
+
+    http_status = 503
+    retry_after = 5
+
+
+class TritonUnavailableError(ServingError):
+    """Triton does not answer."""
+
+    http_status = 503
+    retry_after = 1

@@ -1,0 +1,208 @@
+"""What is in memory, what goes next, and what fits. Pure: no I/O and no clock of its own.
+
+Two sums are kept within the budget. *Held* bytes are what Triton may be using at this moment: everything loading,
+resident or unloading. *Wanted* bytes are where the moves under way will end: claims and loads are in, unloads are
+out. Victims are chosen against the wanted sum, all at once and before anything is unloaded; a load begins only when
+the held sum has room for it, which is when Triton has reported the victims gone.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sidecar.errors import CannotFitError
+from sidecar.policy import EvictionPolicy, LeastRecentlyUsed
+from sidecar.slot import Slot, State
+from tools.catalog.tenant import TenantId
+
+
+class WrongStateError(RuntimeError):
+    """A move the state machine does not have: a fault in the caller, not in a request."""
+
+
+class Residency:
+    """The table of slots, and the only place where they change.
+
+    `budget` is in bytes; `pinned` tenants are never chosen as victims.
+    """
+
+    def __init__(self, budget: int, pinned: Iterable[TenantId] = (), policy: EvictionPolicy | None = None) -> None:
+        self.budget = budget
+        self.pinned = frozenset(pinned)
+        self._policy = policy or LeastRecentlyUsed()
+        self._slots: dict[TenantId, Slot] = {}
+        self._serial = 0
+
+    # What is there
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(tuple(self._slots.values()))
+
+    def get(self, tenant: TenantId) -> Slot | None:
+        """The tenant's slot, or None when it is absent."""
+        return self._slots.get(tenant)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes Triton may be using now. Never above the budget, but for models adopted from a running Triton."""
+        return sum(slot.held_bytes for slot in self._slots.values())
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Bytes in use once everything under way has ended."""
+        return sum(slot.wanted_bytes for slot in self._slots.values())
+
+    # absent → fetching → loading → resident
+
+    def begin(self, tenant: TenantId) -> None:
+        """absent → fetching. From here the tenant's place is taken; it holds no bytes yet."""
+        if tenant in self._slots:
+            raise WrongStateError(f"{tenant} is {self._slots[tenant].state.value}, not absent")
+        self._serial += 1
+        self._slots[tenant] = Slot(tenant=tenant, serial=self._serial, pinned=tenant in self.pinned)
+
+    def claim(self, tenant: TenantId, size: int) -> tuple[TenantId, ...] | None:
+        """Reserve `size` bytes for a fetching tenant, or for a newer version of a resident one.
+
+        Returns the victims that make room, now unloading, for the caller to unload; empty when there is room.
+        None means that there is none at the moment, because too much is loading, leased or claimed: nothing has
+        changed, ask again when something has.
+
+        Raises:
+            CannotFitError: no eviction could ever make that much room.
+        """
+        slot = self._in(tenant, State.FETCHING, State.RESIDENT)
+        self._check_can_ever_fit(slot, size)
+        victims = self._choose_victims(tenant, self.wanted_bytes + size - self.budget)
+        if victims is None:
+            return None
+        for victim in victims:
+            self._slots[victim] = replace(self._slots[victim], state=State.UNLOADING)
+        self._slots[tenant] = replace(slot, claimed=size)
+        return victims
+
+    def has_room_for(self, tenant: TenantId) -> bool:
+        """Whether the load of a claimed tenant may begin: its victims, or enough others, are gone."""
+        slot = self._in(tenant, State.FETCHING, State.RESIDENT)
+        return self.held_bytes + slot.claimed <= self.budget
+
+    def start_loading(self, tenant: TenantId, version: int) -> None:
+        """fetching → loading. The claim must have been made and have room."""
+        slot = self._in(tenant, State.FETCHING)
+        self._check_claim(slot)
+        self._slots[tenant] = replace(slot, state=State.LOADING, version=version, bytes=slot.claimed, claimed=0)
+
+    def start_updating(self, tenant: TenantId) -> None:
+        """The newer version that was claimed begins to load beside the resident one."""
+        slot = self._in(tenant, State.RESIDENT)
+        self._check_claim(slot)
+        self._slots[tenant] = replace(slot, incoming=slot.claimed, claimed=0)
+
+    def loaded(self, tenant: TenantId, now: float) -> None:
+        """loading → resident."""
+        slot = self._in(tenant, State.LOADING)
+        self._slots[tenant] = replace(slot, state=State.RESIDENT, last_used=now)
+
+    def updated(self, tenant: TenantId, version: int) -> None:
+        """The newer version that was claimed answers now, and the older one is gone."""
+        slot = self._in(tenant, State.RESIDENT)
+        self._slots[tenant] = replace(slot, version=version, bytes=slot.incoming, incoming=0)
+
+    def adopt(self, tenant: TenantId, version: int, size: int, last_used: float, uses: int) -> None:
+        """absent → resident, for a model that Triton already holds. May exceed the budget: it is there."""
+        self.begin(tenant)
+        self._slots[tenant] = replace(
+            self._slots[tenant],
+            state=State.RESIDENT,
+            version=version,
+            bytes=size,
+            last_used=last_used,
+            uses=uses,
+        )
+
+    # … → unloading → absent
+
+    def give_up(self, tenant: TenantId) -> None:
+        """fetching → absent; or a newer version is dropped and the resident one stays."""
+        slot = self._in(tenant, State.FETCHING, State.RESIDENT)
+        if slot.state is State.RESIDENT:
+            self._slots[tenant] = replace(slot, claimed=0, incoming=0)
+        else:
+            del self._slots[tenant]
+
+    def start_unloading(self, tenant: TenantId) -> None:
+        """loading or resident → unloading: a failed load, or an unload asked for by hand."""
+        slot = self._in(tenant, State.LOADING, State.RESIDENT)
+        self._slots[tenant] = replace(slot, state=State.UNLOADING)
+
+    def gone(self, tenant: TenantId) -> None:
+        """unloading → absent: Triton has reported it gone."""
+        self._in(tenant, State.UNLOADING)
+        del self._slots[tenant]
+
+    def forget(self, tenant: TenantId) -> None:
+        """resident → absent at once: Triton has lost it without being asked."""
+        self._in(tenant, State.RESIDENT)
+        del self._slots[tenant]
+
+    def overflow(self) -> tuple[TenantId, ...]:
+        """Victims, now unloading, that bring an over-full table back within the budget as far as can be."""
+        victims = self._choose_victims(None, self.wanted_bytes - self.budget, as_many_as_can=True) or ()
+        for victim in victims:
+            self._slots[victim] = replace(self._slots[victim], state=State.UNLOADING)
+        return victims
+
+    # Use
+
+    def touch(self, tenant: TenantId, at: float, uses: int = 1) -> None:
+        """Record `uses` requests, the last of them at `at`. Older news never moves a tenant back."""
+        slot = self._slots.get(tenant)
+        if slot is not None:
+            self._slots[tenant] = replace(slot, last_used=max(slot.last_used, at), uses=slot.uses + uses)
+
+    def lease(self, tenant: TenantId) -> None:
+        """Keep the tenant from eviction until `release`: a call waits for its answer."""
+        slot = self._slots[tenant]
+        self._slots[tenant] = replace(slot, leases=slot.leases + 1)
+
+    def release(self, tenant: TenantId, serial: int) -> None:
+        """End one lease taken on the slot with this `serial`; a slot that has gone since is left alone."""
+        slot = self._slots.get(tenant)
+        if slot is not None and slot.serial == serial and slot.leases:
+            self._slots[tenant] = replace(slot, leases=slot.leases - 1)
+
+    # Inside
+
+    def _in(self, tenant: TenantId, *states: State) -> Slot:
+        slot = self._slots.get(tenant)
+        if slot is None or slot.state not in states:
+            found = "absent" if slot is None else slot.state.value
+            raise WrongStateError(f"{tenant} is {found}, not {' or '.join(state.value for state in states)}")
+        return slot
+
+    def _check_claim(self, slot: Slot) -> None:
+        if not slot.claimed or not self.has_room_for(slot.tenant):
+            raise WrongStateError(f"{slot.tenant} has no room to load into")
+
+    def _check_can_ever_fit(self, slot: Slot, size: int) -> None:
+        stays = slot.held_bytes + sum(
+            other.bytes for other in self._slots.values() if other.pinned and other.tenant != slot.tenant
+        )
+        if size + stays > self.budget:
+            raise CannotFitError(
+                f"tenant {slot.tenant} needs {size:,} bytes of memory; the budget is {self.budget:,} bytes, of which "
+                f"{stays:,} cannot be evicted: raise the memory budget or unpin tenants"
+            )
+
+    def _choose_victims(
+        self, tenant: TenantId | None, excess: int, as_many_as_can: bool = False
+    ) -> tuple[TenantId, ...] | None:
+        victims: list[TenantId] = []
+        if excess <= 0:
+            return ()
+        candidates = [slot for slot in self._slots.values() if slot.is_evictable and slot.tenant != tenant]
+        for slot in self._policy.victims_first(candidates):
+            if excess <= 0:
+                break
+            victims.append(slot.tenant)
+            excess -= slot.bytes
+        return tuple(victims) if excess <= 0 or as_many_as_can else None

@@ -1,0 +1,130 @@
+"""The sidecar's settings, read once from the environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+class BadSettingError(ValueError):
+    """A setting cannot be used. The message names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens or is found."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the sidecar is told. Budgets are in bytes, times in seconds."""
+
+    store: str
+    repository: Path
+    triton_http: Address
+    triton_grpc: Address
+    http: Address
+    grpc: Address
+    admin: Address
+    memory_budget: int
+    disk_budget: int
+    pinned: frozenset[TenantId] = frozenset()
+    parallel_loads: int = 4
+    load_deadline: float = 30.0
+    cold_deadline: float = 60.0
+    statistics_interval: float = 1.0
+    max_body: int = 64 * 2**20
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the `ORCHARD_…` variables.
+
+        Raises:
+            BadSettingError: one is missing or cannot be used.
+        """
+        read = _Reader(environment)
+        load_deadline = read.seconds("ORCHARD_LOAD_DEADLINE", 30.0)
+        return cls(
+            store=read.text("ORCHARD_STORE", "store"),
+            repository=Path(read.text("ORCHARD_REPOSITORY", "model_repository")),
+            triton_http=read.address("ORCHARD_TRITON_HTTP", "127.0.0.1:8500"),
+            triton_grpc=read.address("ORCHARD_TRITON_GRPC", "127.0.0.1:8501"),
+            http=read.address("ORCHARD_HTTP", "127.0.0.1:8090"),
+            grpc=read.address("ORCHARD_GRPC", "127.0.0.1:8001"),
+            admin=read.address("ORCHARD_ADMIN", "127.0.0.1:8080"),
+            memory_budget=read.size("ORCHARD_MEMORY_BUDGET", "2GiB"),
+            disk_budget=read.size("ORCHARD_DISK_BUDGET", "20GiB"),
+            pinned=read.tenants("ORCHARD_PINNED"),
+            parallel_loads=read.count("ORCHARD_PARALLEL_LOADS", 4),
+            load_deadline=load_deadline,
+            cold_deadline=2 * load_deadline,
+        )
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `text`: a number with an optional unit (`512MiB`, `2 GB`, `1000`).
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2].upper() not in _UNITS:
+        raise ValueError(f"{text!r} is not a size: write it as 512MiB, 2GiB or a number of bytes")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str) -> str:
+        return self._environment.get(name) or default
+
+    def address(self, name: str, default: str) -> Address:
+        text = self.text(name, default)
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise BadSettingError(f"{name}={text!r} is not an address: write it as host:port")
+        return Address(host.strip("[]"), int(port))
+
+    def size(self, name: str, default: str) -> int:
+        try:
+            size = parse_size(self.text(name, default))
+        except ValueError as error:
+            raise BadSettingError(f"{name}: {error}") from None
+        if size <= 0:
+            raise BadSettingError(f"{name} must be more than 0 bytes")
+        return size
+
+    def count(self, name: str, default: int) -> int:
+        text = self.text(name, str(default))
+        if not text.isdecimal() or int(text) < 1:
+            raise BadSettingError(f"{name}={text!r} is not a whole number of at least 1")
+        return int(text)
+
+    def seconds(self, name: str, default: float) -> float:
+        text = self.text(name, str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 < value < 86_400:
+            raise BadSettingError(f"{name}={text!r} is not a number of seconds between 0 and a day")
+        return value
+
+    def tenants(self, name: str) -> frozenset[TenantId]:
+        try:
+            return frozenset(tenant_id(part.strip()) for part in self.text(name, "").split(",") if part.strip())
+        except BadTenantIdError as error:
+            raise BadSettingError(f"{name}: {error}") from None
