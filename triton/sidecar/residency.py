@@ -51,6 +51,23 @@ class Residency:
         """Bytes in use once everything under way has ended."""
         return sum(slot.wanted_bytes for slot in self._slots.values())
 
+    def needs_victims(self, size: int) -> bool:
+        """Whether a claim of `size` bytes would have to evict."""
+        return self.wanted_bytes + size > self.budget
+
+    def check_fits(self, tenant: TenantId, size: int) -> None:
+        """Check that `size` bytes for the tenant could fit, beside its resident version if it has one.
+
+        Raises:
+            CannotFitError: no eviction could ever make that much room.
+        """
+        stays = sum(slot.held_bytes for slot in self._slots.values() if slot.pinned or slot.tenant == tenant)
+        if size + stays > self.budget:
+            raise CannotFitError(
+                f"tenant {tenant} needs {size:,} bytes of memory; the budget is {self.budget:,} bytes, of which "
+                f"{stays:,} cannot be evicted: raise the memory budget or unpin tenants"
+            )
+
     # absent → fetching → loading → resident
 
     def begin(self, tenant: TenantId) -> None:
@@ -71,7 +88,7 @@ class Residency:
             CannotFitError: no eviction could ever make that much room.
         """
         slot = self._in(tenant, State.FETCHING, State.RESIDENT)
-        self._check_can_ever_fit(slot, size)
+        self.check_fits(tenant, size)
         victims = self._choose_victims(tenant, self.wanted_bytes + size - self.budget)
         if victims is None:
             return None
@@ -182,16 +199,6 @@ class Residency:
     def _check_claim(self, slot: Slot) -> None:
         if not slot.claimed or not self.has_room_for(slot.tenant):
             raise WrongStateError(f"{slot.tenant} has no room to load into")
-
-    def _check_can_ever_fit(self, slot: Slot, size: int) -> None:
-        stays = slot.held_bytes + sum(
-            other.bytes for other in self._slots.values() if other.pinned and other.tenant != slot.tenant
-        )
-        if size + stays > self.budget:
-            raise CannotFitError(
-                f"tenant {slot.tenant} needs {size:,} bytes of memory; the budget is {self.budget:,} bytes, of which "
-                f"{stays:,} cannot be evicted: raise the memory budget or unpin tenants"
-            )
 
     def _choose_victims(
         self, tenant: TenantId | None, excess: int, as_many_as_can: bool = False

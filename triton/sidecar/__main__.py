@@ -1,0 +1,38 @@
+"""`python -m sidecar`: settings from the environment, SIGTERM and SIGINT stop it."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import uvloop
+
+from sidecar.node import run
+from sidecar.settings import BadSettingError, Settings
+from tools.catalog.store import StoreError
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+def main() -> int:
+    """Run the sidecar; the exit status is 0 after a signal, 1 when it cannot run, 2 for a bad setting."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        uvloop.run(_main(Settings.from_environment(os.environ)))
+    except BadSettingError as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        return 2
+    except (OSError, StoreError) as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

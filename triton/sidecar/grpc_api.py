@@ -1,0 +1,180 @@
+"""`inference.GRPCInferenceService`, passed through to Triton byte for byte; a tenant not resident is loaded first.
+
+Only what concerns one tenant, and the server's health, is offered: loading, listing, shared memory, tracing and
+logging stay Triton's own, out of reach.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2
+
+from sidecar.errors import BadInputError, ServingError
+from sidecar.kserve import InferRequest, TensorHeader
+from sidecar.serving import Serving
+from sidecar.triton_client import GRPC_OPTIONS
+from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
+
+SERVICE = "inference.GRPCInferenceService"
+COLD_KEY = "orchard-cold"
+
+_FORWARD_DEADLINE = 60.0  # seconds
+_STATUS = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    503: grpc.StatusCode.UNAVAILABLE,
+    507: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+# NOT_FOUND: not resident. UNAVAILABLE: the same, when the call names a version.
+_NOT_RESIDENT = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
+
+Context = Any  # grpc.aio.ServicerContext, which has no types
+Method = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+class GrpcApi:
+    """The public gRPC port."""
+
+    def __init__(self, serving: Serving, channel: Any, max_body: int) -> None:
+        """`channel` leads to Triton; `max_body` is in bytes."""
+        self._serving = serving
+        self._max_body = max_body
+        self._calls = {name: channel.unary_unary(f"/{SERVICE}/{name}") for name in _METHODS}
+
+    def build_server(self) -> Any:
+        """A grpc.aio server with no port yet."""
+        server = grpc.aio.server(options=(*GRPC_OPTIONS, ("grpc.max_receive_message_length", self._max_body)))
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(self._guarded(getattr(self, method)))
+            for name, method in _METHODS.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        return server
+
+    def _guarded(self, method: Method) -> Method:
+        async def answer(request: bytes, context: Context) -> bytes:
+            try:
+                return await method(request, context)
+            except ServingError as error:
+                code = _STATUS.get(error.http_status, grpc.StatusCode.INTERNAL)
+                await context.abort(code, str(error))
+            except grpc.aio.AioRpcError as error:
+                await context.abort(error.code(), error.details())
+            raise AssertionError("abort has raised")
+
+        return answer
+
+    async def _server(self, name: str, request: bytes) -> bytes:
+        answer: bytes = await self._calls[name](request, timeout=_FORWARD_DEADLINE)
+        return answer
+
+    async def _server_live(self, request: bytes, _: Context) -> bytes:
+        return await self._server("ServerLive", request)
+
+    async def _server_ready(self, request: bytes, _: Context) -> bytes:
+        return await self._server("ServerReady", request)
+
+    async def _server_metadata(self, request: bytes, _: Context) -> bytes:
+        return await self._server("ServerMetadata", request)
+
+    async def _model_ready(self, request: bytes, _: Context) -> bytes:
+        tenant = _tenant(_read(service_pb2.ModelReadyRequest, request).name)
+        answer: bytes = service_pb2.ModelReadyResponse(
+            ready=await self._serving.is_servable(tenant)
+        ).SerializeToString()
+        return answer
+
+    async def _model_metadata(self, request: bytes, context: Context) -> bytes:
+        asked = _read(service_pb2.ModelMetadataRequest, request)
+        return await self._for_tenant("ModelMetadata", request, context, asked.name, asked.version)
+
+    async def _model_config(self, request: bytes, context: Context) -> bytes:
+        asked = _read(service_pb2.ModelConfigRequest, request)
+        return await self._for_tenant("ModelConfig", request, context, asked.name, asked.version)
+
+    async def _model_statistics(self, request: bytes, _: Context) -> bytes:
+        # Without a name Triton would list every tenant. There are no statistics of one that is not resident.
+        _tenant(_read(service_pb2.ModelStatisticsRequest, request).name)
+        return await self._server("ModelStatistics", request)
+
+    async def _model_infer(self, request: bytes, context: Context) -> bytes:
+        asked = _read(service_pb2.ModelInferRequest, request)
+        return await self._for_tenant(
+            "ModelInfer", request, context, asked.model_name, asked.model_version, lambda: _as_read(asked)
+        )
+
+    async def _for_tenant(
+        self,
+        name: str,
+        request: bytes,
+        context: Context,
+        tenant_text: str,
+        version_text: str,
+        read: Callable[[], InferRequest] | None = None,
+    ) -> bytes:
+        tenant, version = _tenant(tenant_text), _version(version_text)
+        reply = await self._attempt(name, request)
+        if _is_missing(reply):
+            reply, origin = await self._serving.call(
+                tenant, version, read, lambda: self._attempt(name, request), _is_missing
+            )
+            if origin is not None:
+                await context.send_initial_metadata(((COLD_KEY, origin.value),))
+        if isinstance(reply, grpc.aio.AioRpcError):
+            raise reply
+        return reply
+
+    async def _attempt(self, name: str, request: bytes) -> bytes | grpc.aio.AioRpcError:
+        try:
+            return await self._server(name, request)
+        except grpc.aio.AioRpcError as error:
+            return error
+
+
+_METHODS = {
+    "ServerLive": "_server_live",
+    "ServerReady": "_server_ready",
+    "ServerMetadata": "_server_metadata",
+    "ModelReady": "_model_ready",
+    "ModelMetadata": "_model_metadata",
+    "ModelConfig": "_model_config",
+    "ModelStatistics": "_model_statistics",
+    "ModelInfer": "_model_infer",
+}
+
+
+def _read(message: Any, request: bytes) -> Any:
+    try:
+        return message.FromString(request)
+    except Exception:  # protobuf's DecodeError has no stable home
+        raise BadInputError(f"the bytes are not a {message.DESCRIPTOR.name}") from None
+
+
+def _is_missing(reply: bytes | grpc.aio.AioRpcError) -> bool:
+    return isinstance(reply, grpc.aio.AioRpcError) and reply.code() in _NOT_RESIDENT
+
+
+def _tenant(text: str) -> TenantId:
+    try:
+        return tenant_id(text)
+    except BadTenantIdError as error:
+        raise BadInputError(str(error)) from None
+
+
+def _version(text: str) -> int | None:
+    if text and not (text.isdecimal() and len(text) <= 19):
+        raise BadInputError(f"{text[:40]!r} is not a version: leave it out for the live one")
+    return int(text) if text else None
+
+
+def _as_read(request: Any) -> InferRequest:
+    raw = list(request.raw_input_contents)
+    if raw and len(raw) != len(request.inputs):
+        raise BadInputError(f"{len(request.inputs)} inputs, but raw contents for {len(raw)}")
+    inputs = []
+    for position, tensor in enumerate(request.inputs):
+        values = len(raw[position]) // 4 if raw else len(tensor.contents.fp32_contents)
+        inputs.append(TensorHeader(tensor.name, tensor.datatype, tuple(tensor.shape), values))
+    return InferRequest(tuple(inputs), tuple(output.name for output in request.outputs))

@@ -1,0 +1,181 @@
+"""The cold path: fetch → verify → make room → load, once per tenant however many call."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sidecar.changes import Changes
+from sidecar.errors import BusyError, ServingError
+from sidecar.metrics import Metrics
+from sidecar.observer import Before
+from sidecar.recency import Recency
+from sidecar.residency import Residency
+from sidecar.slot import State
+from sidecar.supply import Offer, Origin, Supply
+from sidecar.triton_client import TritonClient
+from sidecar.unloader import Unloader
+from tools.catalog.tenant import TenantId
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderLimits:
+    """Bounds on loading: how many at once, and the seconds one load, and one cold call in all, may take."""
+
+    parallel_loads: int
+    load_deadline: float
+    cold_deadline: float
+
+
+class Loader:
+    """Makes tenants resident. Each cold start is one task, which outlives the call that caused it."""
+
+    def __init__(
+        self,
+        residency: Residency,
+        supply: Supply,
+        triton: TritonClient,
+        recency: Recency[Before],
+        unloader: Unloader,
+        changes: Changes,
+        metrics: Metrics,
+        limits: LoaderLimits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._residency = residency
+        self._supply = supply
+        self._triton = triton
+        self._recency = recency
+        self._unloader = unloader
+        self._changes = changes
+        self._metrics = metrics
+        self._limits = limits
+        self._clock = clock
+        self._starts: dict[TenantId, asyncio.Task[Origin]] = {}
+        self._turns = asyncio.Semaphore(limits.parallel_loads)
+        self._claiming = asyncio.Lock()
+
+    @asynccontextmanager
+    async def resident(self, tenant: TenantId, offer: Offer | None = None) -> AsyncIterator[Origin | None]:
+        """Hold the tenant in memory while the block runs; it is not evicted meanwhile.
+
+        Yields where the entry came from if this call waited for a cold start, None if the tenant was resident.
+        `offer` spares a second look at the store.
+
+        Raises:
+            ServingError: as said by `Supply.offer` and `Supply.bring`; `CannotFitError`, `LoadFailedError`,
+                `TritonUnavailableError`; `BusyError` when the deadline for cold calls passes first.
+        """
+        try:
+            async with asyncio.timeout(self._limits.cold_deadline):
+                offer = await self._await_departure(tenant, offer)
+                start = self._join(tenant, offer)
+                serial = self._lease(tenant)
+        except TimeoutError:
+            raise self._too_late(tenant) from None
+        try:
+            yield await self._finish(tenant, start) if start else None
+        finally:
+            self._residency.release(tenant, serial)
+            self._changes.ring()
+
+    async def unload(self, tenant: TenantId) -> None:
+        """Unload a resident tenant, as asked by hand; returns when Triton has reported it gone."""
+        self._residency.start_unloading(tenant)
+        self._unloader.start((tenant,))
+        while (slot := self._residency.get(tenant)) is not None and slot.state is State.UNLOADING:
+            await self._changes.wait()
+
+    async def _await_departure(self, tenant: TenantId, offer: Offer | None) -> Offer | None:
+        """Wait out an unload under way; a load beside it would need the memory twice."""
+        while True:
+            slot = self._residency.get(tenant)
+            if slot is not None and slot.state is State.UNLOADING:
+                await self._changes.wait()
+            elif slot is None and offer is None:
+                offer = await self._supply.offer(tenant)
+            else:
+                return offer
+
+    def _join(self, tenant: TenantId, offer: Offer | None) -> asyncio.Task[Origin] | None:
+        if self._residency.get(tenant) is None:
+            assert offer is not None
+            self._residency.begin(tenant)
+            start = asyncio.create_task(self._start(tenant, offer), name=f"cold start of {tenant}")
+            start.add_done_callback(lambda task: self._ended(tenant, task))
+            self._starts[tenant] = start
+        return self._starts.get(tenant)
+
+    def _lease(self, tenant: TenantId) -> int:
+        self._residency.lease(tenant)
+        slot = self._residency.get(tenant)
+        assert slot is not None
+        return slot.serial
+
+    async def _finish(self, tenant: TenantId, start: asyncio.Task[Origin]) -> Origin:
+        try:
+            return await asyncio.wait_for(asyncio.shield(start), self._limits.cold_deadline)
+        except TimeoutError:
+            raise self._too_late(tenant) from None
+
+    def _ended(self, tenant: TenantId, task: asyncio.Task[Origin]) -> None:
+        del self._starts[tenant]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("cold start of %s failed: %s", tenant, error)
+            if not isinstance(error, ServingError):
+                log.error("this is a fault of the sidecar", exc_info=error)
+
+    def _too_late(self, tenant: TenantId) -> BusyError:
+        return BusyError(
+            f"tenant {tenant} was not loaded within {self._limits.cold_deadline:g} s: the node is overloaded, try again"
+        )
+
+    async def _start(self, tenant: TenantId, offer: Offer) -> Origin:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.cold_deadline):
+                self._residency.check_fits(tenant, offer.manifest.resident_bytes)
+                origin = await self._supply.bring(offer)
+                async with self._turns:
+                    await self._make_room(tenant, offer.manifest.resident_bytes)
+                    self._residency.start_loading(tenant, offer.manifest.version)
+                    await self._load(tenant)
+        except TimeoutError:
+            raise self._too_late(tenant) from None
+        finally:
+            slot = self._residency.get(tenant)
+            if slot is not None and slot.state is State.FETCHING:
+                self._residency.give_up(tenant)
+            self._changes.ring()
+        took = time.monotonic() - began
+        self._metrics.cold_start(origin, took)
+        log.info("%s v%d is resident, from %s in %.0f ms", tenant, offer.manifest.version, origin.value, 1e3 * took)
+        return origin
+
+    async def _make_room(self, tenant: TenantId, size: int) -> None:
+        # One at a time, in the order they came: otherwise small tenants could starve a large one for ever.
+        async with self._claiming:
+            if self._residency.needs_victims(size):
+                await self._recency.refresh()
+            while (victims := self._residency.claim(tenant, size)) is None:
+                await self._changes.wait()
+        for victim in victims:
+            log.info("%s is evicted for %s", victim, tenant)
+        self._metrics.evictions += len(victims)
+        self._unloader.start(victims)
+        while not self._residency.has_room_for(tenant):
+            await self._changes.wait()
+
+    async def _load(self, tenant: TenantId) -> None:
+        try:
+            await self._triton.load(tenant, self._limits.load_deadline)
+        except BaseException:
+            # Triton may hold part of it, or still be at it: the bytes count until its index says that they are gone.
+            self._residency.start_unloading(tenant)
+            self._unloader.start((tenant,))
+            raise
+        self._residency.loaded(tenant, self._clock())

@@ -1,0 +1,121 @@
+"""The sidecar's parts, put together and run until told to stop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.admin_api import AdminApi
+from sidecar.changes import Changes
+from sidecar.disk import DiskTier
+from sidecar.errors import ServingError
+from sidecar.grpc_api import GrpcApi
+from sidecar.http_api import build_app
+from sidecar.loader import Loader, LoaderLimits
+from sidecar.metrics import Metrics
+from sidecar.observer import Before, Observer
+from sidecar.recency import Recency
+from sidecar.residency import Residency
+from sidecar.serving import Serving
+from sidecar.settings import Address, Settings
+from sidecar.supply import Supply
+from sidecar.triton_client import TritonClient
+from sidecar.unloader import Unloader
+from tools.catalog.catalog import Catalog
+from tools.catalog.store import open_store
+from tools.catalog.tenant import TenantId
+
+log = logging.getLogger(__name__)
+
+_GRACE = 5.0  # seconds for calls under way when told to stop
+_RETRY = 0.2
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set."""
+    async with AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(TritonClient(settings.triton_http, settings.triton_grpc))
+        disk = DiskTier(settings.repository, settings.disk_budget)
+        for name in disk.open():
+            log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
+        residency = Residency(settings.memory_budget, settings.pinned)
+        supply = Supply(Catalog(open_store(settings.store)), disk, lambda tenant: residency.get(tenant) is not None)
+        stack.callback(supply.close)
+        changes = Changes()
+        metrics = Metrics(residency)
+        unloader = Unloader(residency, triton, changes)
+        observer = Observer(residency, disk, unloader, metrics, changes)
+        recency = Recency(triton, observer.begin, observer.observe)
+        limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
+        loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, limits)
+        serving = Serving(residency, supply, loader, recency, metrics)
+        admin = AdminApi(residency, serving, loader, recency, triton, metrics, settings.store)
+
+        await _first_look(recency, stop)
+        await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
+        await stack.enter_async_context(_background(_load_pinned(loader, residency)))
+        await stack.enter_async_context(_http(admin.build_app(settings.max_body), settings.admin))
+        await stack.enter_async_context(_http(build_app(serving, triton, settings.max_body), settings.http))
+        await stack.enter_async_context(
+            _grpc(GrpcApi(serving, triton.channel, settings.max_body).build_server(), settings.grpc)
+        )
+        log.info("ready: admin on %s, cold path on %s, gRPC on %s", settings.admin, settings.http, settings.grpc)
+        await stop.wait()
+
+
+async def _first_look(recency: Recency[Before], stop: asyncio.Event) -> None:
+    """Wait for Triton, and adopt what it holds before the first call is taken."""
+    while not stop.is_set():
+        with suppress(ServingError):
+            await recency.refresh()
+            return
+        await asyncio.sleep(_RETRY)
+
+
+async def _load_pinned(loader: Loader, residency: Residency) -> None:
+    for tenant in sorted(residency.pinned):
+        await _load_quietly(loader, tenant)
+
+
+async def _load_quietly(loader: Loader, tenant: TenantId) -> None:
+    try:
+        async with loader.resident(tenant):
+            pass
+    except ServingError as error:
+        log.error("pinned tenant %s is not loaded: %s", tenant, error)
+
+
+@asynccontextmanager
+async def _background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def _http(app: web.Application, address: Address) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address.host, address.port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _grpc(server: Any, address: Address) -> AsyncIterator[None]:
+    if server.add_insecure_port(str(address)) == 0:
+        raise OSError(f"cannot listen on {address}")
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(_GRACE)

@@ -1,0 +1,76 @@
+"""What Triton's statistics say of the residency table: who was used, who is there unasked, who is gone."""
+
+import logging
+from dataclasses import dataclass
+
+from sidecar.changes import Changes
+from sidecar.disk import DiskTier
+from sidecar.metrics import Metrics
+from sidecar.recency import Touch
+from sidecar.residency import Residency
+from sidecar.slot import State
+from sidecar.triton_client import Usage
+from sidecar.unloader import Unloader
+from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The table as it was when a reading was asked for: who had a slot, and the serials of the resident ones."""
+
+    present: frozenset[TenantId]
+    resident: frozenset[int]
+
+
+class Observer:
+    """Keeps the table true to what Triton really holds."""
+
+    def __init__(
+        self, residency: Residency, disk: DiskTier, unloader: Unloader, metrics: Metrics, changes: Changes
+    ) -> None:
+        self._residency = residency
+        self._disk = disk
+        self._unloader = unloader
+        self._metrics = metrics
+        self._changes = changes
+
+    def begin(self) -> Before:
+        """The table now, before Triton is asked."""
+        slots = tuple(self._residency)
+        return Before(
+            frozenset(slot.tenant for slot in slots),
+            frozenset(slot.serial for slot in slots if slot.state is State.RESIDENT),
+        )
+
+    def observe(self, before: Before, usage: list[Usage], news: list[Touch]) -> None:
+        """Take in one reading of Triton's statistics; `before` is what `begin` returned when it was asked for."""
+        for touch in news:
+            self._metrics.requests += touch.uses
+            self._residency.touch(TenantId(touch.tenant), touch.at, touch.uses)
+        loaded = {model.tenant for model in usage}
+        for slot in self._residency:
+            # Only a slot that was resident all the while the answer was on its way can be missing from it.
+            if slot.serial in before.resident and slot.state is State.RESIDENT and slot.tenant not in loaded:
+                log.warning("Triton has lost %s", slot.tenant)
+                self._residency.forget(slot.tenant)
+                self._changes.ring()
+        for model in usage:
+            # One that had a slot then and has none now has been unloaded meanwhile.
+            if model.tenant not in before.present:
+                self._adopt(model)
+        self._unloader.start(self._residency.overflow())
+
+    def _adopt(self, model: Usage) -> None:
+        try:
+            tenant = tenant_id(model.tenant)
+        except BadTenantIdError:
+            return
+        if self._residency.get(tenant) is not None:
+            return
+        manifest = self._disk.manifest(tenant)
+        if manifest is None or manifest.version != model.version:
+            return
+        log.info("%s is resident already", tenant)
+        self._residency.adopt(tenant, model.version, manifest.resident_bytes, model.last_used, model.requests)

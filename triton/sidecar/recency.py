@@ -1,0 +1,95 @@
+"""Triton's statistics → touches: how the sidecar learns of warm traffic that never passes through it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sidecar.errors import ServingError
+from sidecar.triton_client import TritonClient, Usage
+
+log = logging.getLogger(__name__)
+
+Context = TypeVar("Context")
+
+_FRESH = 0.05  # seconds: a reading this young is as good as a new one
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """`uses` more requests for a tenant, the last of them at `at` (epoch seconds)."""
+
+    tenant: str
+    at: float
+    uses: int
+
+
+def touches(before: dict[tuple[str, int], int], after: Iterable[Usage]) -> list[Touch]:
+    """What happened between two readings of Triton's request counts.
+
+    `before` maps (tenant, version) to the count last seen. A count below it means that the model was reloaded in
+    between and started again from 0.
+    """
+    news = []
+    for usage in after:
+        seen = before.get((usage.tenant, usage.version), 0)
+        uses = usage.requests - seen if usage.requests >= seen else usage.requests
+        if uses:
+            news.append(Touch(usage.tenant, usage.last_used, uses))
+    return news
+
+
+class Recency(Generic[Context]):
+    """Reads Triton's statistics, on a schedule and on demand, and hands them to `observe`.
+
+    `observe` is called with what Triton has loaded and what was used since the reading before. `begin` is called
+    just before each reading is asked for, and what it returns is handed on to `observe`, so that the receiver can
+    tell news from what changed while the answer was on its way.
+    """
+
+    def __init__(
+        self,
+        triton: TritonClient,
+        begin: Callable[[], Context],
+        observe: Callable[[Context, list[Usage], list[Touch]], None],
+    ) -> None:
+        self._triton = triton
+        self._begin = begin
+        self._observe = observe
+        self._seen: dict[tuple[str, int], int] | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Bring what is known up to date; a reading younger than 50 ms is not repeated.
+
+        Raises:
+            TritonUnavailableError: Triton does not answer.
+        """
+        async with self._reading:
+            now = asyncio.get_running_loop().time()
+            if now - self._read_at < _FRESH:
+                return
+            context = self._begin()
+            usage = await self._triton.usage()
+            # The first reading tells what happened before this process began: no news.
+            news = touches(self._seen, usage) if self._seen is not None else []
+            self._seen = {(model.tenant, model.version): model.requests for model in usage}
+            self._read_at = now
+            self._observe(context, usage, news)
+
+    async def run(self, interval: float) -> None:
+        """Refresh every `interval` seconds until cancelled; an unavailable Triton is waited for."""
+        away = False
+        while True:
+            try:
+                await self.refresh()
+                if away:
+                    log.info("Triton answers again")
+                away = False
+            except ServingError as error:
+                if not away:
+                    log.warning("no statistics: %s", error)
+                away = True
+            await asyncio.sleep(interval)

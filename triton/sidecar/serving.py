@@ -1,0 +1,115 @@
+"""What a call goes through, whatever it came in on: find the tenant, check the call, have it resident, ask Triton."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import quote
+
+from sidecar.errors import UnknownTenantError
+from sidecar.kserve import InferRequest, check_request
+from sidecar.loader import Loader
+from sidecar.metrics import Metrics
+from sidecar.observer import Before
+from sidecar.recency import Recency
+from sidecar.residency import Residency
+from sidecar.slot import State
+from sidecar.supply import Offer, Origin, Supply
+from tools.catalog.tenant import TenantId
+
+Reply = TypeVar("Reply")
+
+
+class Serving:
+    """The one way from a call to a resident tenant."""
+
+    def __init__(
+        self, residency: Residency, supply: Supply, loader: Loader, recency: Recency[Before], metrics: Metrics
+    ) -> None:
+        self._residency = residency
+        self._supply = supply
+        self._loader = loader
+        self._recency = recency
+        self._metrics = metrics
+
+    def is_resident(self, tenant: TenantId) -> bool:
+        """Whether Triton answers for the tenant, as far as is known."""
+        slot = self._residency.get(tenant)
+        return slot is not None and slot.state is State.RESIDENT
+
+    async def is_servable(self, tenant: TenantId) -> bool:
+        """Whether a call for the tenant would find it, resident or not. Loads nothing."""
+        if self.is_resident(tenant):
+            return True
+        try:
+            await self._supply.offer(tenant)
+        except UnknownTenantError:
+            return False
+        return True
+
+    async def call(
+        self,
+        tenant: TenantId,
+        version: int | None,
+        read: Callable[[], InferRequest] | None,
+        send: Callable[[], Awaitable[Reply]],
+        is_missing: Callable[[Reply], bool],
+    ) -> tuple[Reply, Origin | None]:
+        """Have the tenant resident and `send` the call to Triton.
+
+        Returns the reply, and where the tenant came from if the call waited for a cold start. A tenant that Triton
+        turns out to have lost (`is_missing` of the reply) is loaded once more.
+
+        For a tenant that is not resident, the `version` asked for and what `read` gives are checked first, against
+        the live version's manifest: a wrong call loads nothing. A resident tenant's calls are Triton's to check.
+
+        Raises:
+            ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call.
+        """
+        reply, origin = await self._attempt(tenant, version, read, send)
+        if not is_missing(reply):
+            return reply, origin
+        await self._recency.refresh()
+        return await self._attempt(tenant, version, read, send)
+
+    async def ensure(self, tenant: TenantId) -> None:
+        """Have the tenant resident. Raises `ServingError` as `call` does."""
+        async with self._loader.resident(tenant):
+            pass
+
+    async def _attempt(
+        self,
+        tenant: TenantId,
+        version: int | None,
+        read: Callable[[], InferRequest] | None,
+        send: Callable[[], Awaitable[Reply]],
+    ) -> tuple[Reply, Origin | None]:
+        offer = await self._admit(tenant, version, read)
+        async with self._loader.resident(tenant, offer) as origin:
+            if origin is not None:
+                self._metrics.cold_calls[origin] += 1
+            return await send(), origin
+
+    async def _admit(
+        self, tenant: TenantId, version: int | None, read: Callable[[], InferRequest] | None
+    ) -> Offer | None:
+        slot = self._residency.get(tenant)
+        if slot is not None and slot.state is State.RESIDENT:
+            _check_version(tenant, slot.version, version)
+            return None
+        offer = await self._supply.offer(tenant)
+        _check_version(tenant, offer.manifest.version, version)
+        if read is not None:
+            check_request(read(), offer.manifest)
+        return offer
+
+
+def model_path(tenant: TenantId, version: int | None, rest: str = "") -> str:
+    """The path of a model, or of one version of it, on Triton's HTTP port."""
+    versioned = f"/versions/{version}" if version is not None else ""
+    return f"/v2/models/{quote(tenant)}{versioned}{rest}"
+
+
+def _check_version(tenant: TenantId, live: int, wanted: int | None) -> None:
+    if wanted is not None and wanted != live:
+        raise UnknownTenantError(
+            f"tenant {tenant} serves version {live}, not {wanted}: leave the version out, or name that one"
+        )

@@ -1,0 +1,179 @@
+"""Triton as the sidecar uses it: control over gRPC, inference passed through over HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from sidecar.errors import LoadFailedError, TritonUnavailableError
+from sidecar.settings import Address
+from tools.catalog.tenant import TenantId
+
+GRPC_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+
+_CONTROL_DEADLINE = 5.0  # seconds; these calls take milliseconds
+_REQUEST_HEADERS = ("Content-Type", "Content-Encoding", "Accept-Encoding", "Inference-Header-Content-Length")
+_ANSWER_HEADERS = ("Content-Type", "Content-Encoding", "Inference-Header-Content-Length", "Retry-After")
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+class ModelState(Enum):
+    """A model's state in Triton's repository index."""
+
+    READY = "READY"
+    LOADING = "LOADING"
+    UNLOADING = "UNLOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What Triton counted for one loaded model: requests answered, and the last of them in epoch seconds (0: none)."""
+
+    tenant: str
+    version: int
+    requests: int
+    last_used: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class TritonClient:
+    """One Triton, by address. Use as an async context manager."""
+
+    def __init__(self, http: Address, grpc_address: Address) -> None:
+        self._base = f"http://{http}"
+        self._grpc_address = str(grpc_address)
+
+    async def __aenter__(self) -> Self:
+        self.channel = grpc.aio.insecure_channel(self._grpc_address, options=GRPC_OPTIONS)
+        self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=256),
+            timeout=aiohttp.ClientTimeout(total=60),
+            skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+        await self.channel.close()
+
+    async def is_ready(self) -> bool:
+        """Whether Triton answers and says that it is ready."""
+        try:
+            answer = await self._stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=_CONTROL_DEADLINE)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.ready)
+
+    async def load(self, tenant: TenantId, deadline: float) -> None:
+        """Load the tenant's entry from the repository; returns when it answers.
+
+        Raises:
+            LoadFailedError: Triton refused it, or did not finish within `deadline` seconds.
+            TritonUnavailableError: Triton does not answer.
+        """
+        try:
+            await self._stub.RepositoryModelLoad(
+                service_pb2.RepositoryModelLoadRequest(model_name=tenant), timeout=deadline
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise LoadFailedError(f"Triton did not load {tenant} within {deadline:g} s") from None
+            raise _as_serving_error(error, f"Triton would not load {tenant}") from None
+
+    async def unload(self, tenant: TenantId) -> None:
+        """Ask Triton to unload. Returns before the memory is free: see `states`.
+
+        Raises:
+            TritonUnavailableError: Triton does not answer.
+        """
+        try:
+            await self._stub.RepositoryModelUnload(
+                service_pb2.RepositoryModelUnloadRequest(model_name=tenant), timeout=_CONTROL_DEADLINE
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _as_serving_error(error, f"Triton would not unload {tenant}") from None
+
+    async def states(self) -> dict[str, ModelState]:
+        """The state of every model Triton has heard of. Walks the whole repository: ask rarely.
+
+        Raises:
+            TritonUnavailableError: Triton does not answer.
+        """
+        try:
+            index = await self._stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), timeout=_CONTROL_DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            raise _as_serving_error(error, "Triton would not list its models") from None
+        states: dict[str, ModelState] = {}
+        for model in index.models:
+            state = ModelState(model.state) if model.state else ModelState.UNAVAILABLE
+            # A model has a row for each version it ever had; the liveliest says what memory it may hold.
+            if states.get(model.name, ModelState.UNAVAILABLE) is ModelState.UNAVAILABLE:
+                states[model.name] = state
+        return states
+
+    async def usage(self) -> list[Usage]:
+        """Triton's request counts for every loaded model.
+
+        Raises:
+            TritonUnavailableError: Triton does not answer.
+        """
+        try:
+            answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=_CONTROL_DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            raise _as_serving_error(error, "Triton would not give its statistics") from None
+        return [
+            Usage(
+                tenant=model.name,
+                version=int(model.version),
+                requests=model.inference_stats.success.count,
+                last_used=model.last_inference / 1000,
+            )
+            for model in answer.model_stats
+        ]
+
+    async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request to Triton's HTTP port as it is, and return what it answered.
+
+        `headers` ignore case, as the ones of a request do.
+
+        Raises:
+            TritonUnavailableError: Triton does not answer.
+        """
+        kept = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+        try:
+            async with self._session.request(method, self._base + path, headers=kept, data=body) as response:
+                return Answer(
+                    status=response.status,
+                    headers={name: response.headers[name] for name in _ANSWER_HEADERS if name in response.headers},
+                    body=await response.read(),
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TritonUnavailableError(f"Triton does not answer: {error}; try again shortly") from None
+
+
+def _as_serving_error(error: grpc.aio.AioRpcError, what: str) -> LoadFailedError | TritonUnavailableError:
+    if error.code() in _AWAY or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TritonUnavailableError(f"Triton does not answer ({error.code().name}); try again shortly")
+    return LoadFailedError(f"{what}: {error.details()}")

@@ -1,0 +1,62 @@
+"""The way out of memory: unload, then watch until Triton reports the model gone."""
+
+import asyncio
+import logging
+
+from sidecar.changes import Changes
+from sidecar.errors import ServingError
+from sidecar.residency import Residency
+from sidecar.triton_client import ModelState, TritonClient
+from tools.catalog.tenant import TenantId
+
+log = logging.getLogger(__name__)
+
+_FIRST_LOOK = 0.003  # seconds; an idle model is usually gone by then
+_LONGEST_PAUSE = 0.1
+_HOLDS_MEMORY = frozenset({ModelState.READY, ModelState.LOADING, ModelState.UNLOADING})
+
+
+class Unloader:
+    """Unloads tenants whose slots are already in state unloading. One look at Triton's index serves them all."""
+
+    def __init__(self, residency: Residency, triton: TritonClient, changes: Changes) -> None:
+        self._residency = residency
+        self._triton = triton
+        self._changes = changes
+        self._leaving: set[TenantId] = set()
+        self._asked: set[TenantId] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, tenants: tuple[TenantId, ...]) -> None:
+        """Begin unloading, and return at once; the table's bell rings as each is gone."""
+        self._leaving.update(tenants)
+        if self._leaving and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        pause = _FIRST_LOOK
+        while self._leaving:
+            try:
+                if self._leaving - self._asked:
+                    await self._ask()
+                    pause = _FIRST_LOOK
+                await asyncio.sleep(pause)
+                await self._look()
+            except ServingError as error:
+                # A Triton that is away holds nothing; when it is back its index says so.
+                log.warning("unloading waits: %s", error)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _ask(self) -> None:
+        fresh = tuple(self._leaving - self._asked)
+        await asyncio.gather(*(self._triton.unload(tenant) for tenant in fresh))
+        self._asked.update(fresh)
+
+    async def _look(self) -> None:
+        states = await self._triton.states()
+        for tenant in tuple(self._asked):
+            if states.get(tenant) not in _HOLDS_MEMORY:
+                self._leaving.discard(tenant)
+                self._asked.discard(tenant)
+                self._residency.gone(tenant)
+                self._changes.ring()
