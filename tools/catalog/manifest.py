@@ -8,6 +8,9 @@ from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 MANIFEST_NAME = "manifest.json"
 
+# The rows one call may hold: the `max_batch_size` of every entry, and what a node checks a call against.
+MAX_ROWS = 8192
+
 
 class BadManifestError(ValueError):
     """The text is not a manifest this release can trust."""

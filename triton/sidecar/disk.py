@@ -80,10 +80,9 @@ class DiskTier:
             DamagedEntryError: a file is missing, cut or changed; the entry has been removed.
         """
         folder = self.root / manifest.tenant
-        for file in manifest.files:
-            if not _matches(folder / file.path, file):
-                self.remove(manifest.tenant)
-                raise DamagedEntryError(f"{manifest.tenant}: {file.path} on disk is not what its manifest says")
+        if not _is_whole(folder, manifest) or not all(_matches(folder / file.path, file) for file in manifest.files):
+            self.remove(manifest.tenant)
+            raise DamagedEntryError(f"the entry of {manifest.tenant} on disk was not what its manifest says")
         os.utime(folder / MANIFEST_NAME)
         with self._lock:
             self._entries[manifest.tenant] = DiskEntry(manifest, (folder / MANIFEST_NAME).stat().st_mtime)
@@ -140,16 +139,27 @@ class DiskTier:
 
 
 def _read_entry(folder: Path) -> DiskEntry | None:
-    """The entry in `folder` if its manifest is sound and every file has its size; hashes are checked before a load."""
+    """The entry in `folder` if its manifest is sound and it is whole; hashes are checked before a load."""
     try:
         path = folder / MANIFEST_NAME
         manifest = Manifest.from_json(path.read_bytes())
-        complete = all((folder / file.path).stat().st_size == file.bytes for file in manifest.files)
-        if not complete or manifest.tenant != tenant_id(folder.name):
+        if manifest.tenant != tenant_id(folder.name) or not _is_whole(folder, manifest):
             return None
         return DiskEntry(manifest, path.stat().st_mtime)
     except (OSError, BadManifestError, BadTenantIdError):
         return None
+
+
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the folder holds the manifest's files in their sizes and nothing else: Triton loads what it finds."""
+    expected = {file.path: file.bytes for file in manifest.files}
+    found = {
+        path.relative_to(folder).as_posix(): path.lstat().st_size
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+    found.pop(MANIFEST_NAME, None)
+    return found == expected and not any((folder / path).is_symlink() for path in expected)
 
 
 def _matches(path: Path, expected: FileDigest) -> bool:
