@@ -102,7 +102,10 @@ class Loader:
                 return offer
 
     def _join(self, tenant: TenantId, offer: Offer | None) -> asyncio.Task[Origin] | None:
-        if self._residency.get(tenant) is None:
+        slot = self._residency.get(tenant)
+        if slot is not None and slot.state is State.RESIDENT:
+            return None
+        if slot is None:
             assert offer is not None
             self._residency.begin(tenant)
             start = asyncio.create_task(self._start(tenant, offer), name=f"cold start of {tenant}")

@@ -1,0 +1,274 @@
+"""The cold path, against a Triton and a store that do as they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+import pytest
+from sidecar.changes import Changes
+from sidecar.errors import (
+    BusyError,
+    CannotFitError,
+    LoadFailedError,
+    ServingError,
+    StoreUnavailableError,
+    TritonUnavailableError,
+)
+from sidecar.loader import Loader, LoaderLimits
+from sidecar.metrics import Metrics
+from sidecar.observer import Before
+from sidecar.recency import Recency
+from sidecar.residency import Residency
+from sidecar.slot import State
+from sidecar.supply import Offer, Origin, Supply
+from sidecar.triton_client import ModelState, TritonClient
+from sidecar.unloader import Unloader
+
+from tests.bundles import make_manifest
+from tools.catalog.tenant import TenantId
+
+A, B, C = TenantId("a"), TenantId("b"), TenantId("c")
+SIZE = 1 << 20  # what make_manifest says a tenant needs
+
+
+class ToldTriton:
+    """Loads and unloads in a moment, remembers what it was asked, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.holds: dict[str, ModelState] = {}
+        self.loading = 0
+        self.most_loading = 0
+        self.most_held = 0
+        self.load_time = 0.01
+        self.unload_time = 0.02
+        self.failure: ServingError | None = None
+
+    async def load(self, tenant: str, deadline: float) -> None:
+        self.asked.append(f"load {tenant}")
+        self.holds[tenant] = ModelState.LOADING
+        self.loading += 1
+        self.most_loading = max(self.most_loading, self.loading)
+        self.most_held = max(self.most_held, len(self.holds))
+        await asyncio.sleep(self.load_time)
+        self.loading -= 1
+        if self.failure:
+            del self.holds[tenant]
+            raise self.failure
+        self.holds[tenant] = ModelState.READY
+
+    async def unload(self, tenant: str) -> None:
+        self.asked.append(f"unload {tenant}")
+        if tenant in self.holds:
+            self.holds[tenant] = ModelState.UNLOADING
+            asyncio.get_running_loop().call_later(self.unload_time, self.holds.pop, tenant)
+
+    async def states(self) -> dict[str, ModelState]:
+        return dict(self.holds)
+
+
+class ToldSupply:
+    """Has every tenant on disk, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.brought: list[str] = []
+        self.failure: ServingError | None = None
+
+    async def offer(self, tenant: TenantId) -> Offer:
+        return Offer(make_manifest(tenant, 1, b"", b""), Origin.DISK, None)
+
+    async def bring(self, offer: Offer) -> Origin:
+        self.brought.append(offer.manifest.tenant)
+        await asyncio.sleep(0.005)
+        if self.failure:
+            raise self.failure
+        return Origin.DISK
+
+
+class ToldRecency:
+    def __init__(self) -> None:
+        self.readings = 0
+
+    async def refresh(self) -> None:
+        self.readings += 1
+
+
+class Bench:
+    """A loader with everything around it told what to do. Its budget holds two tenants."""
+
+    def __init__(self, parallel_loads: int = 4, cold_deadline: float = 2.0) -> None:
+        self.triton, self.supply, self.recency = ToldTriton(), ToldSupply(), ToldRecency()
+        self.residency = Residency(2 * SIZE)
+        changes = Changes()
+        self.metrics = Metrics(self.residency)
+        triton = cast(TritonClient, self.triton)
+        self.clock = 0.0
+        self.loader = Loader(
+            self.residency,
+            cast(Supply, self.supply),
+            triton,
+            cast("Recency[Before]", self.recency),
+            Unloader(self.residency, triton, changes),
+            changes,
+            self.metrics,
+            LoaderLimits(parallel_loads, load_deadline=1.0, cold_deadline=cold_deadline),
+            clock=self.tick,
+        )
+
+    def tick(self) -> float:
+        self.clock += 1
+        return self.clock
+
+    async def call(self, tenant: TenantId, work: Callable[[], Awaitable[None]] | None = None) -> Origin | None:
+        async with self.loader.resident(tenant) as origin:
+            slot = self.residency.get(tenant)
+            assert slot is not None
+            assert slot.state is State.RESIDENT
+            assert self.triton.holds[tenant] is ModelState.READY
+            if work is not None:
+                await work()
+            return origin
+
+    def state(self, tenant: TenantId) -> State | None:
+        slot = self.residency.get(tenant)
+        return slot.state if slot else None
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    assert all(slot.leases == 0 for slot in bench.residency)
+
+
+async def test_the_first_call_loads_and_the_next_one_finds_it(bench: Bench) -> None:
+    assert await bench.call(A) is Origin.DISK
+    assert await bench.call(A) is None
+    assert bench.triton.asked == ["load a"]
+
+
+async def test_fifty_calls_at_once_cause_one_load(bench: Bench) -> None:
+    origins = await asyncio.gather(*(bench.call(A) for _ in range(50)))
+    assert set(origins) == {Origin.DISK}
+    assert bench.triton.asked == ["load a"]
+    assert bench.supply.brought == ["a"]
+
+
+async def test_the_least_recently_used_makes_room_and_is_gone_before_the_load(bench: Bench) -> None:
+    for tenant in (A, B, C):
+        await bench.call(tenant)
+    assert bench.triton.asked == ["load a", "load b", "unload a", "load c"]
+    assert bench.triton.most_held == 2
+    assert bench.metrics.evictions == 1
+
+
+async def test_recency_is_read_again_before_a_victim_is_chosen_and_not_otherwise(bench: Bench) -> None:
+    await bench.call(A)
+    await bench.call(B)
+    assert bench.recency.readings == 0
+    await bench.call(C)
+    assert bench.recency.readings == 1
+
+
+async def test_many_tenants_thrashing_never_hold_more_than_the_budget(bench: Bench) -> None:
+    tenants = [TenantId(f"t{number}") for number in range(12)]
+    await asyncio.gather(*(bench.call(tenant) for tenant in tenants * 3))
+    assert bench.triton.most_held == 2
+
+
+async def test_a_tenant_is_not_evicted_before_its_first_answer(bench: Bench) -> None:
+    answering = asyncio.Event()
+    slow = [asyncio.create_task(bench.call(tenant, _wait_for(answering))) for tenant in (A, B)]
+    await _until(lambda: bench.state(A) is State.RESIDENT and bench.state(B) is State.RESIDENT)
+    third = asyncio.create_task(bench.call(C))
+    await asyncio.sleep(0.05)
+    assert bench.triton.asked == ["load a", "load b"]
+    answering.set()
+    assert await third is Origin.DISK
+    await asyncio.gather(*slow)
+
+
+async def test_a_call_during_an_unload_waits_for_it_and_loads_again(bench: Bench) -> None:
+    await bench.call(A)
+    unloading = asyncio.create_task(bench.loader.unload(A))
+    await _until(lambda: bench.state(A) is State.UNLOADING)
+    assert await bench.call(A) is Origin.DISK
+    await unloading
+    assert bench.triton.asked == ["load a", "unload a", "load a"]
+    assert bench.triton.most_held == 1
+
+
+async def test_parallel_loads_are_bounded() -> None:
+    bench = Bench(parallel_loads=1)
+    await asyncio.gather(bench.call(A), bench.call(B))
+    assert bench.triton.most_loading == 1
+
+
+async def test_a_failed_load_reaches_every_caller_frees_the_bytes_and_can_be_tried_again(bench: Bench) -> None:
+    bench.triton.failure = LoadFailedError("no")
+    outcomes = await asyncio.gather(*(bench.call(A) for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LoadFailedError] * 5
+    await _until(lambda: bench.state(A) is None)
+    assert bench.residency.held_bytes == 0
+    bench.triton.failure = None
+    assert await bench.call(A) is Origin.DISK
+
+
+async def test_a_triton_that_is_away_is_said_to_be_and_nothing_stays_behind(bench: Bench) -> None:
+    bench.triton.failure = TritonUnavailableError("away")
+    with pytest.raises(TritonUnavailableError):
+        await bench.call(A)
+    await _until(lambda: bench.state(A) is None)
+
+
+async def test_a_failed_fetch_evicts_nobody(bench: Bench) -> None:
+    await bench.call(A)
+    await bench.call(B)
+    bench.supply.failure = StoreUnavailableError("away")
+    with pytest.raises(StoreUnavailableError):
+        await bench.call(C)
+    assert bench.triton.asked == ["load a", "load b"]
+    assert bench.state(C) is None
+
+
+async def test_what_can_never_fit_is_refused_before_it_is_fetched(bench: Bench) -> None:
+    bench.residency.budget = SIZE - 1
+    with pytest.raises(CannotFitError):
+        await bench.call(A)
+    assert bench.supply.brought == []
+    assert bench.state(A) is None
+
+
+async def test_no_room_before_the_deadline_is_busy_and_the_others_stay() -> None:
+    bench = Bench(cold_deadline=0.1)
+    answering = asyncio.Event()
+    slow = [asyncio.create_task(bench.call(tenant, _wait_for(answering))) for tenant in (A, B)]
+    await _until(lambda: bench.state(A) is State.RESIDENT and bench.state(B) is State.RESIDENT)
+    with pytest.raises(BusyError, match="overloaded"):
+        await bench.call(C)
+    assert bench.state(C) is None
+    answering.set()
+    await asyncio.gather(*slow)
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_load(bench: Bench) -> None:
+    impatient = asyncio.create_task(bench.call(A))
+    await _until(lambda: bench.state(A) is State.LOADING)
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    await _until(lambda: bench.state(A) is State.RESIDENT)
+    assert await bench.call(A) is None
+
+
+def _wait_for(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def wait() -> None:
+        await event.wait()
+
+    return wait
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not holds():
+            await asyncio.sleep(0.001)
