@@ -21,7 +21,7 @@ from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.supply import Offer, Origin, Supply
-from sidecar.triton_client import ModelState, TritonClient
+from sidecar.triton_client import TritonClient
 from sidecar.unloader import Unloader
 
 from tests.bundles import make_manifest
@@ -36,7 +36,7 @@ class ToldTriton:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.holds: dict[str, ModelState] = {}
+        self.holds: dict[str, str] = {}
         self.loading = 0
         self.most_loading = 0
         self.most_held = 0
@@ -46,7 +46,7 @@ class ToldTriton:
 
     async def load(self, tenant: str, deadline: float) -> None:
         self.asked.append(f"load {tenant}")
-        self.holds[tenant] = ModelState.LOADING
+        self.holds[tenant] = "LOADING"
         self.loading += 1
         self.most_loading = max(self.most_loading, self.loading)
         self.most_held = max(self.most_held, len(self.holds))
@@ -55,16 +55,16 @@ class ToldTriton:
         if self.failure:
             del self.holds[tenant]
             raise self.failure
-        self.holds[tenant] = ModelState.READY
+        self.holds[tenant] = "READY"
 
     async def unload(self, tenant: str) -> None:
         self.asked.append(f"unload {tenant}")
         if tenant in self.holds:
-            self.holds[tenant] = ModelState.UNLOADING
+            self.holds[tenant] = "UNLOADING"
             asyncio.get_running_loop().call_later(self.unload_time, self.holds.pop, tenant)
 
-    async def states(self) -> dict[str, ModelState]:
-        return dict(self.holds)
+    async def held(self) -> dict[str, frozenset[int]]:
+        return {tenant: frozenset({1}) for tenant in self.holds}
 
 
 class ToldSupply:
@@ -124,7 +124,7 @@ class Bench:
             slot = self.residency.get(tenant)
             assert slot is not None
             assert slot.state is State.RESIDENT
-            assert self.triton.holds[tenant] is ModelState.READY
+            assert self.triton.holds[tenant] == "READY"
             if work is not None:
                 await work()
             return origin

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,16 +22,8 @@ GRPC_OPTIONS = (
 _CONTROL_DEADLINE = 5.0  # seconds; these calls take milliseconds
 _REQUEST_HEADERS = ("Content-Type", "Content-Encoding", "Accept-Encoding", "Inference-Header-Content-Length")
 _ANSWER_HEADERS = ("Content-Type", "Content-Encoding", "Inference-Header-Content-Length", "Retry-After")
+_HOLDS_MEMORY = frozenset({"READY", "LOADING", "UNLOADING"})
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-
-
-class ModelState(Enum):
-    """A model's state in Triton's repository index."""
-
-    READY = "READY"
-    LOADING = "LOADING"
-    UNLOADING = "UNLOADING"
-    UNAVAILABLE = "UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +94,7 @@ class TritonClient:
             raise _as_serving_error(error, f"Triton would not load {tenant}") from None
 
     async def unload(self, tenant: TenantId) -> None:
-        """Ask Triton to unload. Returns before the memory is free: see `states`.
+        """Ask Triton to unload. Returns before the memory is free: see `held`.
 
         Raises:
             TritonUnavailableError: Triton does not answer.
@@ -115,8 +106,10 @@ class TritonClient:
         except grpc.aio.AioRpcError as error:
             raise _as_serving_error(error, f"Triton would not unload {tenant}") from None
 
-    async def states(self) -> dict[str, ModelState]:
-        """The state of every model Triton has heard of. Walks the whole repository: ask rarely.
+    async def held(self) -> dict[str, frozenset[int]]:
+        """The versions of each model that may be using memory now: ready, loading or unloading.
+
+        Walks the whole repository: ask rarely.
 
         Raises:
             TritonUnavailableError: Triton does not answer.
@@ -125,13 +118,11 @@ class TritonClient:
             index = await self._stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), timeout=_CONTROL_DEADLINE)
         except grpc.aio.AioRpcError as error:
             raise _as_serving_error(error, "Triton would not list its models") from None
-        states: dict[str, ModelState] = {}
+        held: dict[str, frozenset[int]] = {}
         for model in index.models:
-            state = ModelState(model.state) if model.state else ModelState.UNAVAILABLE
-            # A model has a row for each version it ever had; the liveliest says what memory it may hold.
-            if states.get(model.name, ModelState.UNAVAILABLE) is ModelState.UNAVAILABLE:
-                states[model.name] = state
-        return states
+            if model.state in _HOLDS_MEMORY:
+                held[model.name] = held.get(model.name, frozenset()) | {int(model.version or 0)}
+        return held
 
     async def usage(self) -> list[Usage]:
         """Triton's request counts for every loaded model.

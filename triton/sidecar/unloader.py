@@ -6,14 +6,13 @@ import logging
 from sidecar.changes import Changes
 from sidecar.errors import ServingError
 from sidecar.residency import Residency
-from sidecar.triton_client import ModelState, TritonClient
+from sidecar.triton_client import TritonClient
 from tools.catalog.tenant import TenantId
 
 log = logging.getLogger(__name__)
 
 _FIRST_LOOK = 0.003  # seconds; an idle model is usually gone by then
 _LONGEST_PAUSE = 0.1
-_HOLDS_MEMORY = frozenset({ModelState.READY, ModelState.LOADING, ModelState.UNLOADING})
 
 
 class Unloader:
@@ -53,9 +52,9 @@ class Unloader:
         self._asked.update(fresh)
 
     async def _look(self) -> None:
-        states = await self._triton.states()
+        held = await self._triton.held()
         for tenant in tuple(self._asked):
-            if states.get(tenant) not in _HOLDS_MEMORY:
+            if tenant not in held:
                 self._leaving.discard(tenant)
                 self._asked.discard(tenant)
                 self._residency.gone(tenant)
