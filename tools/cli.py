@@ -1,0 +1,25 @@
+"""`orchard`: the verbs, each registered in one line."""
+
+import typer
+
+from tools.commands.compile import compile_command
+
+app = typer.Typer(
+    name="orchard",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def orchard() -> None:
+    """Per-tenant XGBoost models behind one endpoint."""
+
+
+app.command("compile")(compile_command)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()

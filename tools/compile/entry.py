@@ -1,0 +1,71 @@
+"""One model, from its file to a proved repository entry. Runs in a child process: it opens the model."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import treelite
+import xgboost
+
+from tools.catalog.bundle import write_bundle
+from tools.catalog.manifest import MANIFEST_NAME, FileDigest, Manifest
+from tools.compile.booster import describe_booster, open_booster
+from tools.compile.checkpoint import convert, write_checkpoint
+from tools.compile.children import JsonObject
+from tools.compile.config import render_config
+from tools.compile.proof import prove
+from tools.compile.request import Job, Request
+from tools.compile.rows import proof_rows
+from tools.compile.size import resident_bytes
+from tools.compile.source import read_model
+
+
+def compile_entry(request: Request, entry: Path) -> Manifest:
+    """Write the repository entry of a model into the folder `entry`, which must not exist, and prove it.
+
+    When this raises, whatever is in `entry` by then must not be used.
+
+    Raises:
+        RefusedError: the model cannot be served, or the proof failed.
+        OSError: a file cannot be read or written.
+    """
+    model = read_model(request.source)
+    booster = open_booster(model)
+    described = describe_booster(booster)
+    converted, forest = convert(booster, described)
+    checkpoint = entry / str(request.version) / "checkpoint.tl"
+    checkpoint.parent.mkdir(parents=True)
+    write_checkpoint(converted, checkpoint)
+    (entry / "config.pbtxt").write_text(render_config(request.tenant, described, request.release), encoding="utf-8")
+    parity = prove(checkpoint, booster, described, proof_rows(forest, described.features))
+    manifest = Manifest(
+        tenant=request.tenant,
+        version=request.version,
+        files=tuple(_digests(entry)),
+        features=described.features,
+        outputs=described.outputs,
+        objective=described.objective,
+        trees=len(forest),
+        resident_bytes=resident_bytes(checkpoint.stat().st_size),
+        triton_release=request.release,
+        xgboost_version=xgboost.__version__,
+        treelite_version=treelite.__version__,
+        parity=parity,
+        source_sha256=hashlib.sha256(model).hexdigest(),
+        notes=described.notes,
+    )
+    (entry / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def compile_job(job: Job) -> JsonObject:
+    """Compile `job.request` into `job.entry`, and pack it into `job.bundle`. For `run_in_children`."""
+    manifest = compile_entry(job.request, job.entry)
+    write_bundle(job.entry, manifest, job.bundle)
+    return {"manifest": manifest.to_json()}
+
+
+def _digests(entry: Path) -> Iterator[FileDigest]:
+    for path in sorted(path for path in entry.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        yield FileDigest(path.relative_to(entry).as_posix(), hashlib.sha256(content).hexdigest(), len(content))
