@@ -6,6 +6,7 @@ from typing import NewType
 TenantId = NewType("TenantId", str)
 
 TENANT_PATTERN = r"[a-z0-9][a-z0-9._-]{0,127}"
+TENANT_RULE = "use 1 to 128 of a-z 0-9 . _ - and start with a letter or digit"
 _TENANT = re.compile(TENANT_PATTERN)
 
 
@@ -20,7 +21,5 @@ def tenant_id(text: str) -> TenantId:
         BadTenantIdError: it does not match `TENANT_PATTERN` from end to end.
     """
     if _TENANT.fullmatch(text) is None:
-        raise BadTenantIdError(
-            f"{text[:140]!r} is not a tenant id: use 1 to 128 of a-z 0-9 . _ - and start with a letter or digit"
-        )
+        raise BadTenantIdError(f"{text[:140]!r} is not a tenant id: {TENANT_RULE}")
     return TenantId(text)

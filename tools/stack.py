@@ -1,0 +1,299 @@
+"""One node on this machine: Triton, the sidecar and the front, as processes of one supervisor."""
+
+import fcntl
+import grp
+import json
+import os
+import pwd
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from tools.gateway import GatewaySettings, nginx_binary, render
+from tools.supervisor import Process, Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+# Below the range from which the kernel takes the ports of outgoing connections.
+_FREE_PORTS = range(20_000, 32_000)
+
+
+class NodeRunningError(RuntimeError):
+    """Another node uses this state folder."""
+
+
+class PortTakenError(RuntimeError):
+    """A public port is in use. The message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """A node as its user describes it.
+
+    `store` is a folder or s3://bucket/prefix. Ports of 0 are picked free. Budgets are bytes, or text as "512MiB".
+    `state` holds logs, nginx's files and node.json; `repository` is Triton's, the disk tier.
+    """
+
+    store: str
+    state: Path = Path(".orchard")
+    repository: Path = Path("model_repository")
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    admin_port: int = 8080
+    memory_budget: str | int = "2GiB"
+    disk_budget: str | int = "20GiB"
+    parallel_loads: int = 4
+    load_deadline: float = 30.0
+    pinned: tuple[str, ...] = ()
+    workers: int = 1
+    access_log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a node's parts listen, each host:port. The first three are for clients and operators."""
+
+    http: str
+    grpc: str
+    admin: str
+    triton_http: str
+    triton_grpc: str
+    sidecar_http: str
+
+    @classmethod
+    def choose(cls, settings: NodeSettings) -> "Addresses":
+        """The public ports of `settings`, and free ones for the rest.
+
+        Raises:
+            PortTakenError: a port that was asked for is in use.
+        """
+        asked = (settings.http_port, settings.grpc_port, settings.admin_port)
+        for port in filter(None, asked):
+            if not _is_free(settings.host, port):
+                raise PortTakenError(f"port {port} of {settings.host} is in use: stop what uses it, or choose another")
+        free = iter(free_ports(6, settings.host))
+        public = [f"{settings.host}:{port or next(free)}" for port in asked]
+        return cls(*public, *(f"127.0.0.1:{next(free)}" for _ in range(3)))
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """`count` different ports that nothing listens on at this moment."""
+    picked: set[int] = set()
+    while len(picked) < count:
+        port = random.choice(_FREE_PORTS)
+        if _is_free(host, port):
+            picked.add(port)
+    return list(picked)
+
+
+def triton(log: Path, repository: Path, http: str, grpc: str, parallel_loads: int = 4) -> Process:
+    """tritonserver, by the one description of how it is started."""
+    return Process(
+        name="triton",
+        command=("sh", str(ROOT / "triton" / "server" / "launch.sh")),
+        log=log,
+        ready_url=f"http://{http}/v2/health/ready",
+        environment={
+            "MODEL_REPOSITORY": str(repository.resolve()),
+            "TRITON_HTTP": http,
+            "TRITON_GRPC": grpc,
+            "TRITON_LOAD_THREADS": str(parallel_loads),
+            "TRITON_EXIT_TIMEOUT": "5",
+            "PYTHON": sys.executable,
+        },
+    )
+
+
+def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
+    """The sidecar, told everything through its environment."""
+    return Process(
+        name="sidecar",
+        command=(sys.executable, "-m", "sidecar"),
+        log=log,
+        ready_url=f"http://{at.admin}/ping",
+        environment={
+            "ORCHARD_STORE": settings.store,
+            "ORCHARD_REPOSITORY": str(settings.repository.resolve()),
+            "ORCHARD_TRITON_HTTP": at.triton_http,
+            "ORCHARD_TRITON_GRPC": at.triton_grpc,
+            "ORCHARD_HTTP": at.sidecar_http,
+            "ORCHARD_GRPC": at.grpc,
+            "ORCHARD_ADMIN": at.admin,
+            "ORCHARD_MEMORY_BUDGET": str(settings.memory_budget),
+            "ORCHARD_DISK_BUDGET": str(settings.disk_budget),
+            "ORCHARD_PARALLEL_LOADS": str(settings.parallel_loads),
+            "ORCHARD_LOAD_DEADLINE": str(settings.load_deadline),
+            "ORCHARD_PINNED": ",".join(settings.pinned),
+        },
+    )
+
+
+def nginx(front: GatewaySettings) -> Process:
+    """nginx in the foreground, with its configuration written to the front's folder."""
+    front.folder.mkdir(parents=True, exist_ok=True)
+    configuration = front.folder / "nginx.conf"
+    configuration.write_text(render(front))
+    files = ("-p", str(front.folder), "-e", str(front.error_log), "-c", str(configuration))
+    return Process(
+        name="nginx",
+        command=(str(nginx_binary()), *files),
+        log=front.error_log,
+        # Its own answer: whether Triton is there is not nginx's to say.
+        ready_url=f"http://{front.listen}/",
+        ready_status=404,
+        # SIGQUIT lets requests in flight finish.
+        stop_signal=signal.SIGQUIT,
+        grace_seconds=5.0,
+    )
+
+
+class Node:
+    """A running node: `with Node(NodeSettings(store="store")) as node: ...`.
+
+    Raises (on entering):
+        NodeRunningError: another node uses the state folder.
+        PortTakenError: a public port is in use.
+        ChildDiedError, NotReadyError: a part did not come up.
+    """
+
+    def __init__(self, settings: NodeSettings, progress: Callable[[str], None] = lambda _: None) -> None:
+        self.settings = settings
+        self._progress = progress
+        self._lock: TextIO | None = None
+
+    def start(self) -> None:
+        """Start all parts and return when all answer."""
+        state = self.settings.state.resolve()
+        state.mkdir(parents=True, exist_ok=True)
+        self.settings.repository.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(state)
+        try:
+            self.at = Addresses.choose(self.settings)
+            self.supervisor = Supervisor(_processes(self.settings, self.at, state), self._progress)
+            self.supervisor.start()
+            self._describe(state)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def stop(self) -> None:
+        """Stop all parts; requests in flight get a few seconds to finish."""
+        (self.settings.state / "node.json").unlink(missing_ok=True)
+        self.supervisor.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    def pid(self, part: str) -> int:
+        """The process id of "triton", "sidecar" or "nginx"."""
+        return self.supervisor.pids()[part]
+
+    def log(self, part: str) -> Path:
+        """The log file of a part."""
+        return _logs(self.settings.state) / f"{part}.log"
+
+    @property
+    def http_url(self) -> str:
+        """The public HTTP address, as http://host:port."""
+        return f"http://{self.at.http}"
+
+    @property
+    def grpc_address(self) -> str:
+        """The public gRPC address, as host:port."""
+        return self.at.grpc
+
+    @property
+    def admin_url(self) -> str:
+        """The admin address, as http://host:port. Never public."""
+        return f"http://{self.at.admin}"
+
+    @property
+    def triton_http(self) -> str:
+        """Triton's own HTTP address, as host:port: behind the front, for measurements and tests."""
+        return self.at.triton_http
+
+    @property
+    def triton_grpc(self) -> str:
+        """Triton's own gRPC address, as host:port."""
+        return self.at.triton_grpc
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _describe(self, state: Path) -> None:
+        description = {"pid": os.getpid(), "addresses": asdict(self.at), "pids": self.supervisor.pids()}
+        (state / "node.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+def running_addresses(state: Path) -> Addresses | None:
+    """Where the node of this state folder listens, or None when none is running."""
+    try:
+        return Addresses(**json.loads((state / "node.json").read_text())["addresses"])
+    except FileNotFoundError:
+        return None
+
+
+def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Process]:
+    logs = _logs(state)
+    front = GatewaySettings(
+        listen=at.http,
+        triton=at.triton_http,
+        sidecar=at.sidecar_http,
+        folder=state / "nginx",
+        error_log=logs / "nginx.log",
+        access_log=logs / "access.log" if settings.access_log else None,
+        user=workers_user(state),
+        workers=settings.workers,
+        # The sidecar may queue a load for as long as it may then take.
+        answer_seconds=round(2 * settings.load_deadline) + 30,
+    )
+    return [
+        triton(logs / "triton.log", settings.repository, at.triton_http, at.triton_grpc, settings.parallel_loads),
+        sidecar(logs / "sidecar.log", settings, at),
+        nginx(front),
+    ]
+
+
+def workers_user(folder: Path) -> str | None:
+    """nginx's `user`: started as root its workers must be able to read `folder`, so they run as its owner."""
+    if os.geteuid() != 0:
+        return None
+    owner = folder.stat()
+    return f"{pwd.getpwuid(owner.st_uid).pw_name} {grp.getgrgid(owner.st_gid).gr_name}"
+
+
+def _logs(state: Path) -> Path:
+    return state.resolve() / "logs"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _lock(state: Path) -> TextIO:
+    """Hold the folder for as long as this process lives, however it ends."""
+    lock = (state / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise NodeRunningError(
+            f"a node is already running from {state}: stop it, or use another state folder"
+        ) from None
+    return lock
