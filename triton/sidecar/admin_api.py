@@ -19,6 +19,7 @@ from sidecar.residency import Residency
 from sidecar.serving import Serving, model_path
 from sidecar.slot import Slot, State
 from sidecar.triton_client import TritonClient
+from sidecar.updates import LiveUpdates
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 _PAGE = 100
@@ -34,6 +35,7 @@ class AdminApi:
         loader: Loader,
         recency: Recency[Before],
         triton: TritonClient,
+        updates: LiveUpdates,
         metrics: Metrics,
         store: str,
     ) -> None:
@@ -42,6 +44,7 @@ class AdminApi:
         self._loader = loader
         self._recency = recency
         self._triton = triton
+        self._updates = updates
         self._metrics = metrics
         self._store = store
 
@@ -97,8 +100,8 @@ class AdminApi:
 
     async def _load(self, request: web.Request) -> web.Response:
         tenant = await _tenant_to_load(request)
-        if self._serving.is_resident(tenant):
-            raise AlreadyLoadedError(f"tenant {tenant} is loaded already")
+        if self._serving.is_resident(tenant) and not await self._updates.follow(tenant):
+            raise AlreadyLoadedError(f"tenant {tenant} is loaded already, at its live version")
         await self._serving.ensure(tenant)
         return web.json_response(self._model(tenant))
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidecar.changes import Changes
-from sidecar.errors import BusyError, ServingError
+from sidecar.errors import BusyError, CannotFitError, ServingError
 from sidecar.metrics import Metrics
 from sidecar.observer import Before
 from sidecar.recency import Recency
@@ -84,11 +84,51 @@ class Loader:
             self._changes.ring()
 
     async def unload(self, tenant: TenantId) -> None:
-        """Unload a resident tenant, as asked by hand; returns when Triton has reported it gone."""
-        self._residency.start_unloading(tenant)
-        self._unloader.start((tenant,))
-        while (slot := self._residency.get(tenant)) is not None and slot.state is State.UNLOADING:
+        """Unload a tenant, as asked by hand; returns when Triton has reported it gone. An update ends first."""
+        first = self._residency.get(tenant)
+        while first and (slot := self._residency.get(tenant)) and slot.serial == first.serial:
+            if slot.state is State.RESIDENT and not (slot.claimed or slot.incoming):
+                self._residency.start_unloading(tenant)
+                self._unloader.start((tenant,))
             await self._changes.wait()
+
+    async def update(self, tenant: TenantId, offer: Offer) -> None:
+        """Load the offered version beside the resident one, which answers until the new one does.
+
+        Nothing happens when the tenant is not resident any more. A version for which there is no room beside the
+        old one takes its place at the next call instead: the tenant is unloaded, and calls wait for the cold start.
+
+        Raises:
+            ServingError: as `resident`; the old version stays.
+        """
+        slot = self._residency.get(tenant)
+        if slot is None or slot.state is not State.RESIDENT:
+            return
+        self._residency.lease(tenant)
+        try:
+            await self._supply.bring(offer)
+            async with asyncio.timeout(self._limits.cold_deadline), self._turns:
+                await self._replace(tenant, offer)
+        except TimeoutError:
+            raise self._too_late(tenant) from None
+        except CannotFitError:
+            await self.unload(tenant)
+        finally:
+            self._residency.release(tenant, slot.serial)
+            self._changes.ring()
+
+    async def _replace(self, tenant: TenantId, offer: Offer) -> None:
+        version = offer.manifest.version
+        try:
+            await self._make_room(tenant, offer.manifest.resident_bytes)
+            self._residency.start_updating(tenant)
+            await self._triton.load(tenant, self._limits.load_deadline)
+            await self._unloader.only_version(tenant, version)
+        except BaseException:
+            self._residency.give_up(tenant)
+            raise
+        self._residency.updated(tenant, version)
+        log.info("%s v%d has taken over", tenant, version)
 
     async def _await_departure(self, tenant: TenantId, offer: Offer | None) -> Offer | None:
         """Wait out an unload under way; a load beside it would need the memory twice."""

@@ -24,6 +24,7 @@ from sidecar.settings import Address, Settings
 from sidecar.supply import Supply
 from sidecar.triton_client import TritonClient
 from sidecar.unloader import Unloader
+from sidecar.updates import LiveUpdates
 from tools.catalog.catalog import Catalog
 from tools.catalog.store import open_store
 from tools.catalog.tenant import TenantId
@@ -52,10 +53,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
         loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, limits)
         serving = Serving(residency, supply, loader, recency, metrics)
-        admin = AdminApi(residency, serving, loader, recency, triton, metrics, settings.store)
+        updates = LiveUpdates(residency, supply, loader)
+        admin = AdminApi(residency, serving, loader, recency, triton, updates, metrics, settings.store)
 
         await _first_look(recency, stop)
         await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
+        await stack.enter_async_context(_background(updates.run(settings.update_interval)))
         await stack.enter_async_context(_background(_load_pinned(loader, residency)))
         await stack.enter_async_context(_http(admin.build_app(settings.max_body), settings.admin))
         await stack.enter_async_context(_http(build_app(serving, triton, settings.max_body), settings.http))

@@ -70,7 +70,12 @@ class Observer:
         if self._residency.get(tenant) is not None:
             return
         manifest = self._disk.manifest(tenant)
-        if manifest is None or manifest.version != model.version:
-            return
-        log.info("%s is resident already", tenant)
-        self._residency.adopt(tenant, model.version, manifest.resident_bytes, model.last_used, model.requests)
+        size = manifest.resident_bytes if manifest else 1
+        self._residency.adopt(tenant, model.version, size, model.last_used, model.requests)
+        if manifest:
+            log.info("%s v%d is resident already", tenant, model.version)
+        else:
+            # Nothing here says what it is or how large: whoever calls it gets it from the store, verified.
+            log.warning("%s is in Triton but not on disk: unloading it", tenant)
+            self._residency.start_unloading(tenant)
+            self._unloader.start((tenant,))

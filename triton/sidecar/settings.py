@@ -44,6 +44,7 @@ class Settings:
     load_deadline: float = 30.0
     cold_deadline: float = 60.0
     statistics_interval: float = 1.0
+    update_interval: float = 30.0
     max_body: int = 64 * 2**20
 
     @classmethod
@@ -69,6 +70,7 @@ class Settings:
             parallel_loads=read.count("ORCHARD_PARALLEL_LOADS", 4),
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
+            update_interval=read.seconds("ORCHARD_UPDATE_INTERVAL", 30.0),
         )
 
 

@@ -32,6 +32,13 @@ class Unloader:
         if self._leaving and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
 
+    async def only_version(self, tenant: TenantId, version: int) -> None:
+        """Return when Triton holds no other version of the tenant any more."""
+        pause = _FIRST_LOOK
+        while (await self._triton.held()).get(tenant, frozenset()) - {version}:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
     async def _run(self) -> None:
         pause = _FIRST_LOOK
         while self._leaving:
