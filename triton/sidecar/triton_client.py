@@ -20,6 +20,8 @@ GRPC_OPTIONS = (
 )
 
 _CONTROL_DEADLINE = 5.0  # seconds; these calls take milliseconds
+_STATISTICS_ATTEMPTS = 5
+_MODEL_LEFT = "unknown model"  # with "is not at ready state" after the name
 _REQUEST_HEADERS = ("Content-Type", "Content-Encoding", "Accept-Encoding", "Inference-Header-Content-Length")
 _ANSWER_HEADERS = ("Content-Type", "Content-Encoding", "Inference-Header-Content-Length", "Retry-After")
 _HOLDS_MEMORY = frozenset({"READY", "LOADING", "UNLOADING"})
@@ -130,10 +132,7 @@ class TritonClient:
         Raises:
             TritonUnavailableError: Triton does not answer.
         """
-        try:
-            answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=_CONTROL_DEADLINE)
-        except grpc.aio.AioRpcError as error:
-            raise _as_serving_error(error, "Triton would not give its statistics") from None
+        answer = await self._statistics()
         return [
             Usage(
                 tenant=model.name,
@@ -143,6 +142,17 @@ class TritonClient:
             )
             for model in answer.model_stats
         ]
+
+    async def _statistics(self) -> Any:
+        attempts_left = _STATISTICS_ATTEMPTS
+        while True:
+            attempts_left -= 1
+            try:
+                return await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=_CONTROL_DEADLINE)
+            except grpc.aio.AioRpcError as error:
+                # Triton lists its models and then reads each: one that leaves in between fails the whole call.
+                if _MODEL_LEFT not in (error.details() or "") or not attempts_left:
+                    raise _as_serving_error(error, "Triton would not give its statistics") from None
 
     async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """Send one request to Triton's HTTP port as it is, and return what it answered.
