@@ -142,6 +142,11 @@ def open_store(address: str, endpoint_url: str | None = None, *, create: bool = 
     Raises:
         StoreError: the address has another scheme, or names no bucket.
     """
+    if address.startswith("s3://"):
+        # boto3 takes a quarter of a second to import: only those who use it pay.
+        from tools.catalog.s3 import S3Store
+
+        return S3Store.connect(address, endpoint_url)
     if "://" in address:
         raise StoreError(f"{address!r} is not a store: use a folder's path or s3://bucket/prefix")
     from tools.catalog.folder import FolderStore
