@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 
+# gRPC's fork handlers have nothing to do here: the children that compile drop-ins begin with an exec.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 import uvloop
 
 from sidecar.node import run

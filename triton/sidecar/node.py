@@ -11,6 +11,7 @@ from aiohttp import web
 from sidecar.admin_api import AdminApi
 from sidecar.changes import Changes
 from sidecar.disk import DiskTier
+from sidecar.dropins import DropIns
 from sidecar.errors import ServingError
 from sidecar.grpc_api import GrpcApi
 from sidecar.http_api import build_app
@@ -43,7 +44,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         for name in disk.open():
             log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
         residency = Residency(settings.memory_budget, settings.pinned)
-        supply = Supply(Catalog(open_store(settings.store)), disk, lambda tenant: residency.get(tenant) is not None)
+        store = open_store(settings.store)
+        supply = Supply(Catalog(store), DropIns(store, disk), disk, lambda tenant: residency.get(tenant) is not None)
         stack.callback(supply.close)
         changes = Changes()
         metrics = Metrics(residency)

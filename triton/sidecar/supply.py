@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from sidecar.disk import DamagedEntryError, DiskTier
+from sidecar.dropins import DropIns, version_of
 from sidecar.errors import BusyError, LoadFailedError, StoreUnavailableError, UnknownTenantError
 from tools.catalog.bundle import BadBundleError
 from tools.catalog.catalog import BundleGoneError, Catalog, NoSuchTenantError
@@ -24,6 +26,9 @@ Result = TypeVar("Result")
 _FETCH_THREADS = 16
 _DISK_THREADS = 4
 _POINTERS_KEPT = 10_000
+# Seconds for which a store that did not answer is not asked about what the disk holds: a disk-tier cold start must
+# not wait for the same time-out again and again.
+_STORE_PAUSE = 2.0
 
 
 class Origin(Enum):
@@ -35,7 +40,10 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A tenant's live version as it could be loaded now. `pointer` is None when only the disk knows of it."""
+    """A tenant's live version as it could be loaded now.
+
+    `pointer` leads to its bundle; None when the entry is on disk and has none (a drop-in, or the store is away).
+    """
 
     manifest: Manifest
     origin: Origin
@@ -51,14 +59,19 @@ class _Known:
 class Supply:
     """Brings verified entries to disk. Blocking work runs in its own threads, never on the event loop."""
 
-    def __init__(self, catalog: Catalog, disk: DiskTier, is_in_memory: Callable[[TenantId], bool]) -> None:
+    def __init__(
+        self, catalog: Catalog, drop_ins: DropIns, disk: DiskTier, is_in_memory: Callable[[TenantId], bool]
+    ) -> None:
         self._catalog = catalog
+        self._drop_ins = drop_ins
         self._disk = disk
         self._is_in_memory = is_in_memory
         self._store_threads = ThreadPoolExecutor(_FETCH_THREADS, "store")
         self._disk_threads = ThreadPoolExecutor(_DISK_THREADS, "disk")
         self._known: dict[TenantId, _Known] = {}
         self._asking: dict[TenantId, asyncio.Task[Offer]] = {}
+        self._clock = time.monotonic
+        self._store_away_until = float("-inf")
 
     def close(self) -> None:
         """Let go of the threads; work under way ends by itself."""
@@ -89,37 +102,57 @@ class Supply:
             StoreUnavailableError: the store does not answer.
             BusyError: the disk is full.
         """
-        if offer.origin is Origin.DISK:
-            try:
-                await self._on_disk(lambda: self._disk.verify(offer.manifest))
-                return Origin.DISK
-            except DamagedEntryError as error:
-                log.warning("%s; it is fetched again", error)
-                if offer.pointer is None:
-                    raise StoreUnavailableError(f"{error}, and the store does not answer; try again shortly") from None
-        assert offer.pointer is not None
+        if offer.origin is Origin.FETCH and offer.pointer is not None:
+            await self._fetch(offer.pointer)
+            return Origin.FETCH
+        try:
+            await self._on_disk(lambda: self._disk.verify(offer.manifest))
+            return offer.origin
+        except DamagedEntryError as error:
+            if offer.pointer is None:
+                raise BusyError(f"{error}: it is removed; try again shortly") from None
+            log.warning("%s; it is fetched again", error)
         await self._fetch(offer.pointer)
         return Origin.FETCH
 
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
+        if held is not None and self._clock() < self._store_away_until:
+            return Offer(held, Origin.DISK, None)
         try:
-            pointer = await self._pointer(tenant)
-        except NoSuchTenantError:
-            self._known.pop(tenant, None)
-            if held is not None:
-                await self._on_disk(lambda: self._disk.remove(tenant))
-            raise UnknownTenantError(f"tenant {tenant!r} is not in the store: publish it, or check the name") from None
+            return await self._ask_store(tenant, held)
         except BadPointerError as error:
             raise LoadFailedError(str(error)) from None
         except StoreError as error:
+            self._store_away_until = self._clock() + _STORE_PAUSE
             if held is None:
                 raise StoreUnavailableError(f"{error}; try again shortly") from None
             log.warning("%s is served from disk: %s", tenant, error)
             return Offer(held, Origin.DISK, None)
+
+    async def _ask_store(self, tenant: TenantId, held: Manifest | None) -> Offer:
+        try:
+            return await self._offer_published(tenant, held)
+        except NoSuchTenantError:
+            self._known.pop(tenant, None)
+            return await self._offer_drop_in(tenant, held)
+
+    async def _offer_published(self, tenant: TenantId, held: Manifest | None) -> Offer:
+        pointer = await self._pointer(tenant)
         if held == pointer.manifest:
             return Offer(held, Origin.DISK, pointer)
         return Offer(pointer.manifest, Origin.FETCH, pointer)
+
+    async def _offer_drop_in(self, tenant: TenantId, held: Manifest | None) -> Offer:
+        archive = await self._at_store(lambda: self._drop_ins.stat(tenant))
+        if archive is None:
+            if held is not None:
+                await self._on_disk(lambda: self._disk.remove(tenant))
+            raise UnknownTenantError(f"tenant {tenant!r} is not in the store: publish it, or check the name")
+        if held is not None and held.version == version_of(archive):
+            return Offer(held, Origin.DISK, None)
+        manifest = await self._drop_ins.compile(tenant, archive, self._make_room_on_disk)
+        return Offer(manifest, Origin.FETCH, None)
 
     async def _pointer(self, tenant: TenantId) -> LivePointer:
         known = self._known.get(tenant)
@@ -144,10 +177,14 @@ class Supply:
             raise BusyError(f"no room on the node's disk for {pointer.tenant} ({error}); try again shortly") from None
 
     def _fetch_and_place(self, pointer: LivePointer) -> None:
-        self._disk.make_room(pointer.manifest.entry_bytes, self._is_in_memory)
+        self._make_room_on_disk(pointer.manifest.entry_bytes)
         with self._disk.staging(pointer.tenant) as folder:
             self._catalog.fetch(pointer, folder)
             self._disk.place(folder, pointer.manifest)
+
+    def _make_room_on_disk(self, size: int) -> None:
+        for tenant in self._disk.make_room(size, self._is_in_memory):
+            log.info("%s is removed from disk to make room", tenant)
 
     async def _at_store(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._store_threads, work)
