@@ -22,7 +22,7 @@ demo: setup ## 70 merchants' models trained, compiled, served and checked in fro
 	@$(BIN)/python -m loadtests.demo
 
 up: setup ## leave a node running on this machine to play with (Ctrl-C stops it)
-	@$(BIN)/orchard up
+	@$(BIN)/python -m loadtests.seed && $(BIN)/orchard up
 
 test: setup ## all tests, on the real Triton, nginx and S3 server
 	@$(BIN)/pytest
@@ -65,7 +65,7 @@ $(INSTALLED): pyproject.toml requirements.lock triton/server/requirements.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(BACKEND): $(wildcard triton/fil/*.*) | $(INSTALLED)
+$(BACKEND): $(INSTALLED) $(wildcard triton/fil/*.* triton/fil/src/*.* triton/fil/src/*/*.*)
 	@command -v c++ >/dev/null || $(PIP) install --quiet --requirement triton/fil/requirements.txt
 	@$(BIN)/python triton/fil/build.py
 	@touch $@

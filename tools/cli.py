@@ -3,6 +3,8 @@
 import typer
 
 from tools.commands.compile import compile_command
+from tools.commands.status import status_command
+from tools.commands.up import up_command
 
 app = typer.Typer(
     name="orchard",
@@ -18,6 +20,8 @@ def orchard() -> None:
 
 
 app.command("compile")(compile_command)
+app.command("up")(up_command)
+app.command("status")(status_command)
 
 
 def main() -> None:

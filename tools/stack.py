@@ -18,6 +18,7 @@ from typing import Self, TextIO
 from tools.gateway import GatewaySettings, nginx_binary, render
 from tools.supervisor import Process, Supervisor
 
+LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
 # Below the range from which the kernel takes the ports of outgoing connections.
 _FREE_PORTS = range(20_000, 32_000)
@@ -42,7 +43,7 @@ class NodeSettings:
     store: str
     state: Path = Path(".orchard")
     repository: Path = Path("model_repository")
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     http_port: int = 8000
     grpc_port: int = 8001
     admin_port: int = 8080
@@ -57,7 +58,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a node's parts listen, each host:port. The first three are for clients and operators."""
+    """Where a node's parts listen, each host:port. All but `http` and `grpc` are on loopback, whatever the host."""
 
     http: str
     grpc: str
@@ -73,16 +74,20 @@ class Addresses:
         Raises:
             PortTakenError: a port that was asked for is in use.
         """
-        asked = (settings.http_port, settings.grpc_port, settings.admin_port)
-        for port in filter(None, asked):
-            if not _is_free(settings.host, port):
-                raise PortTakenError(f"port {port} of {settings.host} is in use: stop what uses it, or choose another")
+        asked = (
+            (settings.host, settings.http_port),
+            (settings.host, settings.grpc_port),
+            (LOOPBACK, settings.admin_port),
+        )
+        for host, port in asked:
+            if port and not _is_free(host, port):
+                raise PortTakenError(f"port {port} of {host} is in use: stop what uses it, or choose another")
         free = iter(free_ports(6, settings.host))
-        public = [f"{settings.host}:{port or next(free)}" for port in asked]
-        return cls(*public, *(f"127.0.0.1:{next(free)}" for _ in range(3)))
+        chosen = [f"{host}:{port or next(free)}" for host, port in asked]
+        return cls(*chosen, *(f"{LOOPBACK}:{next(free)}" for _ in range(3)))
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
     """`count` different ports that nothing listens on at this moment."""
     picked: set[int] = set()
     while len(picked) < count:

@@ -1,0 +1,113 @@
+"""`orchard up`."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tools.catalog.store import DEFAULT_STORE
+from tools.gateway import NginxMissingError
+from tools.stack import Node, NodeRunningError, NodeSettings, PortTakenError
+from tools.supervisor import ChildDiedError, NotReadyError
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up_command(
+    store: Annotated[str, typer.Option(help="Where the bundles are: a folder, or s3://bucket/prefix.")] = DEFAULT_STORE,
+    memory_budget: Annotated[str, typer.Option(help="Bytes of models in memory: 512MiB, 2GiB.")] = "2GiB",
+    disk_budget: Annotated[str, typer.Option(help="Bytes of models in the repository on disk.")] = "20GiB",
+    pin: Annotated[list[str] | None, typer.Option(help="A tenant to load now and never evict. Repeatable.")] = None,
+    host: Annotated[str, typer.Option(help="Address for clients. The admin port is always on loopback.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8001,
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8080,
+    state: Annotated[Path, typer.Option(help="Folder for logs and what the node keeps of itself.")] = Path(".orchard"),
+    repository: Annotated[Path, typer.Option(help="Triton's folder: the disk tier.")] = Path("model_repository"),
+    parallel_loads: Annotated[int, typer.Option(min=1, help="Models loaded at the same time.")] = 4,
+    load_deadline: Annotated[float, typer.Option(min=1, max=3600, help="Seconds one load may take.")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="nginx processes.")] = 1,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
+) -> None:
+    """Start a node on this machine and keep it running until Ctrl-C.
+
+    Exit status 0: it was told to stop. 1: a part died or did not come up. 2: it could not be started.
+    """
+    settings = NodeSettings(
+        store=store,
+        state=state,
+        repository=repository,
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        admin_port=admin_port,
+        memory_budget=memory_budget,
+        disk_budget=disk_budget,
+        parallel_loads=parallel_loads,
+        load_deadline=load_deadline,
+        pinned=tuple(pin or ()),
+        workers=workers,
+        access_log=access_log,
+    )
+    console = Console(highlight=False)
+    try:
+        with _signals_interrupt():
+            _run(settings, console)
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except (ChildDiedError, NotReadyError) as error:
+        _complain(error, 1)
+    except (NodeRunningError, PortTakenError, NginxMissingError) as error:
+        _complain(error, 2)
+
+
+def _run(settings: NodeSettings, console: Console) -> None:
+    began = time.monotonic()
+    with console.status("starting") as line, Node(settings, lambda message: line.update(message)) as node:
+        console.print(f"The node is ready after {time.monotonic() - began:.1f} s. Ctrl-C stops it.\n")
+        console.print(_addresses(node))
+        line.stop()
+        node.supervisor.watch()
+
+
+def _addresses(node: Node) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 3, 0, 0))
+    table.add_row("HTTP", node.http_url, "KServe v2: POST /v2/models/<tenant>/infer")
+    table.add_row("gRPC", node.grpc_address, "inference.GRPCInferenceService")
+    table.add_row("admin", node.admin_url, "/status /models /metrics; not for clients")
+    table.add_row("store", node.settings.store, "orchard publish adds tenants")
+    table.add_row("logs", os.path.relpath(node.log("triton").parent), "one file for each process")
+    return table
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Make the first stopping signal a KeyboardInterrupt, and let none disturb the stopping."""
+
+    told = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in _STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _complain(error: Exception, status: int) -> None:
+    typer.echo(f"orchard up: {error}", err=True)
+    raise typer.Exit(status) from None
