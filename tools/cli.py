@@ -3,6 +3,12 @@
 import typer
 
 from tools.commands.compile import compile_command
+from tools.commands.delete import delete_command
+from tools.commands.list import list_command
+from tools.commands.prune import prune_command
+from tools.commands.publish import publish_command
+from tools.commands.push_folder import push_folder_command
+from tools.commands.rollback import rollback_command
 from tools.commands.status import status_command
 from tools.commands.up import up_command
 
@@ -20,6 +26,12 @@ def orchard() -> None:
 
 
 app.command("compile")(compile_command)
+app.command("publish")(publish_command)
+app.command("push-folder")(push_folder_command)
+app.command("list")(list_command)
+app.command("rollback")(rollback_command)
+app.command("prune")(prune_command)
+app.command("delete")(delete_command)
 app.command("up")(up_command)
 app.command("status")(status_command)
 

@@ -155,7 +155,13 @@ def test_a_large_object_is_not_read_as_a_small_one(store: FolderStore) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [lambda s: s.read("m1/live.json"), lambda s: s.stat("m1/live.json"), lambda s: s.open("m1/live.json")],
+    [
+        lambda store: store.read("m1/live.json"),
+        lambda store: store.stat("m1/live.json"),
+        lambda store: store.open("m1/live.json"),
+        lambda store: list(store.list("m1")),
+        lambda store: list(store.list_folders()),
+    ],
 )
 def test_a_store_folder_that_is_not_there_is_a_store_that_is_down(
     tmp_path: Path, call: Callable[[FolderStore], object]

@@ -59,7 +59,7 @@ class FolderStore:
             try:
                 file = self._path(key).open("rb")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                self._check_root()
+                _check_there(self._root)
                 return None
         stat = _stat(key, os.fstat(file.fileno()))
         if stat.etag == known:
@@ -72,7 +72,7 @@ class FolderStore:
         with _explained(self._root):
             path = self._path(key)
             if not path.is_file():
-                self._check_root()
+                _check_there(self._root)
                 return None
             return _stat(key, path.stat())
 
@@ -114,12 +114,6 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
-
-    def _check_root(self) -> None:
-        # A folder that is not there at all is most likely a volume that is not mounted: that is the store being
-        # down, and must not look like every tenant having been deleted.
-        if not self._root.is_dir():
-            raise StoreDownError(f"the store {self._root} is not there: mount it, or publish something to make it")
 
     def _write(self, body: bytes | Path) -> Path:
         incoming = self._root / _INCOMING / secrets.token_hex(16)
@@ -177,8 +171,16 @@ def _entries(root: Path, folder: Path) -> Iterator["os.DirEntry[str]"]:
             with os.scandir(folder) as found:
                 entries = [entry for entry in found if not entry.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
+            _check_there(root)
             return iter(())
     return iter(sorted(entries, key=lambda entry: entry.name))
+
+
+def _check_there(root: Path) -> None:
+    # A folder that is not there at all is most likely a volume that is not mounted: that is the store being
+    # down, and must not look like every tenant having been deleted.
+    if not root.is_dir():
+        raise StoreDownError(f"the store {root} is not there: mount it, or publish something to make it")
 
 
 def _copy(body: bytes | Path, file: BinaryIO) -> None:

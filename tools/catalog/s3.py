@@ -68,8 +68,8 @@ class S3Store:
         prefix = prefix.strip("/")
         if not bucket:
             raise StoreError(f"{address!r} names no bucket: use s3://bucket/prefix")
-        if prefix:
-            checked_key(prefix)
+        if prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/")):
+            raise StoreError(f"{address!r} is not a store: its prefix has an empty part, or one of dots only")
         try:
             return cls(_client(endpoint_url or os.environ.get(ENDPOINT_VARIABLE)), bucket, prefix)
         except (BotoCoreError, ValueError) as error:

@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +72,7 @@ def tenant_name(path: Path) -> str:
 
 def compile_models(
     requests: Sequence[Request], out: Path, jobs: int, limits: Limits, entries: Path | None = None
-) -> Iterator[Compiled | Failed]:
+) -> Generator[Compiled | Failed, None, None]:
     """Compile each request to `<out>/<tenant>/<version>.tar.zst`, as they get ready.
 
     With `entries`, the repository entries are left in `<entries>/<tenant>/` too, in place of what was there. What
