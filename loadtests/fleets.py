@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import xgboost
 
-from loadtests import fraud_data, models
-from loadtests.models import ModelSpec, Reference, train
+from loadtests import fraud_data, models, synthetic
+from loadtests.models import ModelSpec, Reference, Spec
 from tools.catalog.tenant import TenantId
 
 FLEETS_FOLDER = Path(".build/fleets")
@@ -89,7 +89,7 @@ def real_data_specs() -> list[ModelSpec]:
 
 
 def train_fleet(
-    specs: Sequence[ModelSpec],
+    specs: Sequence[Spec],
     folder: Path = FLEETS_FOLDER,
     on_trained: Callable[[TenantId], None] = lambda tenant: None,
 ) -> Fleet:
@@ -109,10 +109,10 @@ def train_fleet(
     return Fleet(home / "models", {spec.tenant: _read_reference(home, spec.tenant) for spec in specs})
 
 
-def fleet_key(specs: Sequence[ModelSpec]) -> str:
+def fleet_key(specs: Sequence[Spec]) -> str:
     """A hash of the specs, of the code that trains, and of XGBoost's version."""
     digest = hashlib.sha256(xgboost.__version__.encode())
-    for module in (fraud_data, models):
+    for module in (fraud_data, models, synthetic):
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     for spec in specs:
@@ -120,20 +120,20 @@ def fleet_key(specs: Sequence[ModelSpec]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _train_all(specs: Sequence[ModelSpec], home: Path) -> Iterator[TenantId]:
+def _train_all(specs: Sequence[Spec], home: Path) -> Iterator[TenantId]:
     workers = min(os.cpu_count() or 1, len(specs))
     if workers <= 1:
         yield from (_train_into(home, spec) for spec in specs)
         return
     # Not fork: OpenMP, which XGBoost has started by now, does not survive it.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        largest_first = sorted(specs, key=lambda spec: spec.trees * spec.rows, reverse=True)
+        largest_first = sorted(specs, key=lambda spec: spec.effort, reverse=True)
         for future in as_completed([pool.submit(_train_into, home, spec) for spec in largest_first]):
             yield future.result()
 
 
-def _train_into(home: Path, spec: ModelSpec) -> TenantId:
-    trained = train(spec)
+def _train_into(home: Path, spec: Spec) -> TenantId:
+    trained = spec.make()
     _write(home / "models" / f"{spec.tenant}.ubj", trained.ubj)
     reference = _reference_path(home, spec.tenant)
     with reference.with_suffix(".part").open("wb") as file:

@@ -1,7 +1,7 @@
 """One tenant's model: how it is trained, and what XGBoost itself answers with it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import xgboost
@@ -15,9 +15,23 @@ Source = Literal["payments", "breast-cancer", "digits", "wine", "diabetes"]
 QUERY_ROWS = 200
 
 
+class Spec(Protocol):
+    """How to make one tenant's model. Equal specs make equal models, and their `repr` is equal too."""
+
+    @property
+    def tenant(self) -> TenantId: ...
+
+    @property
+    def effort(self) -> float:
+        """About how long the making takes, in any unit."""
+        ...
+
+    def make(self) -> "TrainedModel": ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything a training depends on: two equal specs give the same model.
+    """A model to be trained on a merchant's payments or on real data.
 
     `rows` is the size of the training set of payments, and is not used by the data sets of fixed size.
     `early_stopping` keeps a tenth of the rows aside and stops when they no longer gain.
@@ -30,6 +44,25 @@ class ModelSpec:
     source: Source = "payments"
     rows: int = 0
     early_stopping: bool = False
+
+    @property
+    def effort(self) -> float:
+        return float(self.trees * max(self.rows, 1_000))
+
+    def make(self) -> "TrainedModel":
+        """Train on one thread, so that as many models can train at once as there are cores."""
+        features, target, queries = _data(self)
+        held_out = len(features) // 10 if self.early_stopping else 0
+        estimator = _estimator(self, target)
+        if held_out:
+            estimator.set_params(early_stopping_rounds=8, eval_metric="aucpr")
+            evaluation = [(features[:held_out], target[:held_out])]
+            estimator.fit(features[held_out:], target[held_out:], eval_set=evaluation, verbose=False)
+        else:
+            estimator.fit(features, target)
+        answer = estimator.predict if self.source == "diabetes" else estimator.predict_proba
+        reference = Reference(rows=queries, answers=np.asarray(answer(queries), dtype=np.float32))
+        return TrainedModel(ubj=bytes(estimator.get_booster().save_raw("ubj")), reference=reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +98,6 @@ class TrainedModel:
 
     ubj: bytes
     reference: Reference
-
-
-def train(spec: ModelSpec) -> TrainedModel:
-    """Train on one thread, so that as many models can train at once as there are cores."""
-    features, target, queries = _data(spec)
-    held_out = len(features) // 10 if spec.early_stopping else 0
-    estimator = _estimator(spec, target)
-    if held_out:
-        estimator.set_params(early_stopping_rounds=8, eval_metric="aucpr")
-        evaluation = [(features[:held_out], target[:held_out])]
-        estimator.fit(features[held_out:], target[held_out:], eval_set=evaluation, verbose=False)
-    else:
-        estimator.fit(features, target)
-    answer = estimator.predict if spec.source == "diabetes" else estimator.predict_proba
-    reference = Reference(rows=queries, answers=np.asarray(answer(queries), dtype=np.float32))
-    return TrainedModel(ubj=bytes(estimator.get_booster().save_raw("ubj")), reference=reference)
 
 
 def _estimator(spec: ModelSpec, target: NDArray[np.generic]) -> "xgboost.XGBModel":

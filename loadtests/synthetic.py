@@ -6,35 +6,74 @@ XGBoost's histograms have them. What loading and memory depend on (trees, nodes,
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from loadtests.models import QUERY_ROWS, Reference, TrainedModel
+from tools.catalog.tenant import TenantId
+
 FEATURES = 20
-# A node of a treelite 4.x checkpoint, measured on checkpoints of 185 KB to 45 MB.
-CHECKPOINT_BYTES_PER_NODE = 75
+# Of a checkpoint as `orchard compile` writes it, measured from 185 KB to 45 MB.
+CHECKPOINT_BYTES_PER_NODE = 56
+CHECKPOINT_BYTES_PER_TREE = 190
+# Every node splits in the first levels, and most do further down.
+_FULL_LEVELS = 3
+_SPLIT_SHARE = 0.8
 _NO_PARENT = 2**31 - 1
 
 
-def synthetic_model(checkpoint_bytes: int, seed: int = 0) -> bytes:
-    """A binary classifier, in UBJSON, whose treelite checkpoint has about `checkpoint_bytes` bytes."""
-    nodes = checkpoint_bytes / CHECKPOINT_BYTES_PER_NODE
-    depth = max(3, math.floor(math.log2(nodes) / 2))
-    trees = max(1, round(nodes / (2 ** (depth + 1) - 1)))
-    draw = np.random.default_rng(seed)
+@dataclass(frozen=True, slots=True)
+class SyntheticSpec:
+    """A binary classifier whose treelite checkpoint has about `checkpoint_bytes` bytes."""
+
+    tenant: TenantId
+    checkpoint_bytes: int
+    seed: int
+
+    @property
+    def effort(self) -> float:
+        return float(self.checkpoint_bytes)
+
+    def make(self) -> TrainedModel:
+        booster = _booster(self.checkpoint_bytes, np.random.default_rng(self.seed))
+        rows = np.random.default_rng(self.seed).normal(size=(QUERY_ROWS, FEATURES)).astype(np.float32)
+        positive = booster.inplace_predict(rows)
+        reference = Reference(rows, np.stack([1 - positive, positive], axis=1))
+        return TrainedModel(ubj=bytes(booster.save_raw("ubj")), reference=reference)
+
+
+def _booster(checkpoint_bytes: int, draw: np.random.Generator) -> xgboost.Booster:
     quantiles = np.sort(draw.normal(size=(FEATURES, 256)).astype(np.float32), axis=1)
+    depth = max(_FULL_LEVELS, int(0.75 * math.log2(checkpoint_bytes / CHECKPOINT_BYTES_PER_NODE) - 3.5))
+    trees: list[dict[str, Any]] = []
+    written = 0
+    while written < checkpoint_bytes:
+        splits = _structure(depth, draw)
+        trees.append(_tree(len(trees), splits, quantiles, draw))
+        written += CHECKPOINT_BYTES_PER_TREE + CHECKPOINT_BYTES_PER_NODE * len(splits)
 
     document = _template()
-    booster = document["learner"]["gradient_booster"]["model"]
-    booster["trees"] = [_tree(number, depth, quantiles, draw) for number in range(trees)]
-    booster["tree_info"] = [0] * trees
-    booster["iteration_indptr"] = list(range(trees + 1))
-    booster["gbtree_model_param"]["num_trees"] = str(trees)
-    model = xgboost.Booster()
-    model.load_model(bytearray(json.dumps(document).encode()))
-    return bytes(model.save_raw("ubj"))
+    model = document["learner"]["gradient_booster"]["model"]
+    model["trees"] = trees
+    model["tree_info"] = [0] * len(trees)
+    model["iteration_indptr"] = list(range(len(trees) + 1))
+    model["gbtree_model_param"]["num_trees"] = str(len(trees))
+    return xgboost.Booster(model_file=bytearray(json.dumps(document).encode()))
+
+
+def _structure(depth: int, draw: np.random.Generator) -> NDArray[np.bool_]:
+    """Which nodes of a tree of at most `depth` levels of splits do split, in breadth-first order."""
+    levels = []
+    width = 1
+    for level in range(depth):
+        splits = np.ones(width, dtype=bool) if level < _FULL_LEVELS else draw.random(width) < _SPLIT_SHARE
+        levels.append(splits)
+        width = 2 * int(splits.sum())
+    return np.concatenate([*levels, np.zeros(width, dtype=bool)])
 
 
 def _template() -> Any:
@@ -44,12 +83,14 @@ def _template() -> Any:
     return json.loads(bytes(model.save_raw("json")))
 
 
-def _tree(number: int, depth: int, quantiles: NDArray[np.float32], draw: np.random.Generator) -> dict[str, Any]:
-    """A full tree in breadth-first order, as XGBoost's JSON has one."""
-    splits = 2**depth - 1
-    nodes = 2 * splits + 1
-    index = np.arange(nodes)
-    is_split = index < splits
+def _tree(
+    number: int, is_split: NDArray[np.bool_], quantiles: NDArray[np.float32], draw: np.random.Generator
+) -> dict[str, Any]:
+    """A tree in breadth-first order, as XGBoost's JSON has one."""
+    nodes = len(is_split)
+    left = np.where(is_split, 2 * np.cumsum(is_split) - 1, -1)
+    parents = np.full(nodes, _NO_PARENT)
+    parents[1:] = np.repeat(np.flatnonzero(is_split), 2)
     features = np.where(is_split, draw.integers(0, FEATURES, nodes), 0)
     thresholds = quantiles[features, draw.integers(0, 256, nodes)]
     leaves = (draw.normal(size=nodes) * 0.02).astype(np.float32)
@@ -60,9 +101,9 @@ def _tree(number: int, depth: int, quantiles: NDArray[np.float32], draw: np.rand
         "sum_hessian": draw.exponential(50.0, nodes).astype(np.float32),
     }
     integers = {
-        "left_children": np.where(is_split, 2 * index + 1, -1),
-        "right_children": np.where(is_split, 2 * index + 2, -1),
-        "parents": np.where(index == 0, _NO_PARENT, (index - 1) // 2),
+        "left_children": left,
+        "right_children": np.where(is_split, left + 1, -1),
+        "parents": parents,
         "split_indices": features,
         "split_type": np.zeros(nodes, dtype=int),
         "default_left": draw.integers(0, 2, nodes) * is_split,

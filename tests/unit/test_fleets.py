@@ -6,9 +6,10 @@ import xgboost
 
 from loadtests.fleets import fleet_key, fraud_specs, fraud_tenants, newcomer_spec, real_data_specs, train_fleet
 from loadtests.fraud_data import FEATURES, payments
-from loadtests.models import ModelSpec, train
-from loadtests.synthetic import synthetic_model
+from loadtests.models import ModelSpec
+from loadtests.synthetic import SyntheticSpec
 from tools.catalog.tenant import TenantId, tenant_id
+from tools.compile.entry import Request, compile_entry
 
 SMALL = ModelSpec(TenantId("m1"), trees=10, depth=3, seed=5, rows=1_000)
 
@@ -31,7 +32,7 @@ def test_one_payment_in_a_hundred_is_fraud_and_some_fields_are_unknown() -> None
 
 def test_a_fraud_model_learns_something() -> None:
     spec = ModelSpec(TenantId("m1"), trees=80, depth=5, seed=5, rows=6_000)
-    booster = xgboost.Booster(model_file=bytearray(train(spec).ubj))
+    booster = xgboost.Booster(model_file=bytearray(spec.make().ubj))
     unseen = payments(spec.seed, 6_000, sample_seed=9)
     scores = booster.inplace_predict(unseen.features)
     riskiest = np.argsort(scores)[-120:]
@@ -39,7 +40,7 @@ def test_a_fraud_model_learns_something() -> None:
 
 
 def test_a_reference_holds_what_the_saved_model_answers() -> None:
-    trained = train(SMALL)
+    trained = SMALL.make()
     booster = xgboost.Booster(model_file=bytearray(trained.ubj))
     np.testing.assert_allclose(
         trained.reference.answers[:, 1], booster.inplace_predict(trained.reference.rows), atol=1e-7
@@ -49,7 +50,7 @@ def test_a_reference_holds_what_the_saved_model_answers() -> None:
 
 @pytest.mark.parametrize("spec", real_data_specs(), ids=lambda spec: spec.tenant)
 def test_real_data_answers_have_the_shape_that_triton_gives(spec: ModelSpec) -> None:
-    answers = train(spec).reference.answers
+    answers = spec.make().reference.answers
     assert answers.shape[1:] == {"breast-cancer": (2,), "wine": (3,), "digits": (10,), "diabetes": ()}[spec.source]
 
 
@@ -69,21 +70,18 @@ def test_a_model_whose_training_was_cut_off_is_trained_again(tmp_path: Path) -> 
     fleet = train_fleet([SMALL], tmp_path)
     next(fleet.models.parent.glob("references/*.npz")).unlink()
     fleet.model(SMALL.tenant).write_bytes(b"half a mod")
-    assert train_fleet([SMALL], tmp_path).model(SMALL.tenant).read_bytes() == train(SMALL).ubj
+    assert train_fleet([SMALL], tmp_path).model(SMALL.tenant).read_bytes() == SMALL.make().ubj
 
 
 @pytest.mark.parametrize("wanted", [185_000, 1_000_000])
 def test_a_synthetic_model_has_about_the_checkpoint_size_asked_for(wanted: int, tmp_path: Path) -> None:
-    import treelite
-
-    path = tmp_path / "model.ubj"
-    path.write_bytes(synthetic_model(wanted))
-    checkpoint = treelite.frontend.load_xgboost_model(str(path)).serialize_bytes()
-    assert len(checkpoint) == pytest.approx(wanted, rel=0.05)
+    path = tmp_path / "m1.ubj"
+    path.write_bytes(SyntheticSpec(TenantId("m1"), wanted, seed=0).make().ubj)
+    compile_entry(Request(path, TenantId("m1"), version=1, release="24.10"), tmp_path / "m1")
+    assert (tmp_path / "m1/1/checkpoint.tl").stat().st_size == pytest.approx(wanted, rel=0.05)
 
 
 def test_a_synthetic_model_answers_differently_to_different_rows() -> None:
-    booster = xgboost.Booster(model_file=bytearray(synthetic_model(100_000)))
-    answers = booster.inplace_predict(np.random.default_rng(0).normal(size=(50, 20)).astype(np.float32))
-    assert len(np.unique(answers)) > 40
+    answers = SyntheticSpec(TenantId("m1"), 100_000, seed=0).make().reference.answers
+    assert len(np.unique(answers[:, 1])) > 150
     assert np.all((answers > 0) & (answers < 1))

@@ -1,0 +1,16 @@
+"""The measurements there are, by the name they are asked for. A new one is a module and a line here."""
+
+from collections.abc import Callable
+
+from loadtests.bench import cold_start, memory, warm_path
+from loadtests.bench.figures import Figure
+from loadtests.bench.setting import Bench
+
+Measurement = Callable[[Bench], list[Figure]]
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "warm-path": warm_path.measure,
+    "cold-start": cold_start.measure,
+    "resident-memory": memory.measure_resident,
+    "memory-left": memory.measure_cycles,
+}
