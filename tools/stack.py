@@ -164,12 +164,18 @@ class Node:
     Raises (on entering):
         NodeRunningError: another node uses the state folder.
         PortTakenError: a public port is in use.
-        ChildDiedError, NotReadyError: a part did not come up.
+        ChildDiedError, NotReadyError, StoppedError: a part did not come up.
     """
 
-    def __init__(self, settings: NodeSettings, progress: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        progress: Callable[[str], None] = lambda _: None,
+        told_to_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.settings = settings
         self._progress = progress
+        self._told_to_stop = told_to_stop
         self._lock: TextIO | None = None
 
     def start(self) -> None:
@@ -180,7 +186,8 @@ class Node:
         self._lock = _lock(state)
         try:
             self.at = Addresses.choose(self.settings)
-            self.supervisor = Supervisor(_processes(self.settings, self.at, state), self._progress)
+            processes = _processes(self.settings, self.at, state)
+            self.supervisor = Supervisor(processes, self._progress, self._told_to_stop)
             self.supervisor.start()
             self._describe(state)
         except BaseException:

@@ -32,6 +32,10 @@ class NotReadyError(RuntimeError):
     """A child did not answer in time. The message ends with the tail of its log."""
 
 
+class StoppedError(RuntimeError):
+    """Told to stop before everything had started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One child: what to run, how to see that it is ready, and how to stop it.
@@ -52,11 +56,20 @@ class Process:
 
 
 class Supervisor:
-    """Runs `processes`; what happens when one of them dies is decided in `watch`, and nowhere else."""
+    """Runs `processes`; what happens when one of them dies is decided in `watch`, and nowhere else.
 
-    def __init__(self, processes: Iterable[Process], progress: Callable[[str], None] = lambda _: None) -> None:
+    `told_to_stop` is asked all the time. It lets a signal handler end things without interrupting anything.
+    """
+
+    def __init__(
+        self,
+        processes: Iterable[Process],
+        progress: Callable[[str], None] = lambda _: None,
+        told_to_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._processes = tuple(processes)
         self._progress = progress
+        self._told_to_stop = told_to_stop
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -64,6 +77,7 @@ class Supervisor:
 
         Raises:
             ChildDiedError, NotReadyError: one of them did not come up.
+            StoppedError: told to stop meanwhile.
         """
         try:
             for process in self._processes:
@@ -77,12 +91,12 @@ class Supervisor:
             raise
 
     def watch(self) -> None:
-        """Block while all children live.
+        """Block while all children live and nobody tells us to stop.
 
         Raises:
             ChildDiedError: one has ended. The caller stops the others.
         """
-        while True:
+        while not self._told_to_stop():
             self.check()
             time.sleep(_POLL_SECONDS)
 
@@ -115,6 +129,8 @@ class Supervisor:
         deadline = time.monotonic() + process.ready_seconds
         while _status_of(process.ready_url) != process.ready_status:
             self.check()
+            if self._told_to_stop():
+                raise StoppedError(f"told to stop while {process.name} was starting")
             if time.monotonic() > deadline:
                 raise NotReadyError(
                     f"{process.name} did not answer {process.ready_url} in {process.ready_seconds:.0f} s"

@@ -3,10 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -16,9 +14,7 @@ from rich.table import Table
 from tools.catalog.store import DEFAULT_STORE
 from tools.gateway import NginxMissingError
 from tools.stack import Node, NodeRunningError, NodeSettings, PortTakenError
-from tools.supervisor import ChildDiedError, NotReadyError
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from tools.supervisor import ChildDiedError, NotReadyError, StoppedError
 
 
 def up_command(
@@ -59,22 +55,22 @@ def up_command(
     )
     console = Console(highlight=False)
     try:
-        with _signals_interrupt():
-            _run(settings, console)
-    except KeyboardInterrupt:
-        console.print("stopped")
+        _run(settings, console)
+    except StoppedError:
+        pass
     except (ChildDiedError, NotReadyError) as error:
         _complain(error, 1)
     except (NodeRunningError, PortTakenError, NginxMissingError) as error:
         _complain(error, 2)
+    console.print("stopped")
 
 
 def _run(settings: NodeSettings, console: Console) -> None:
     began = time.monotonic()
-    with console.status("starting") as line, Node(settings, lambda message: line.update(message)) as node:
+    with console.status("starting") as line, Node(settings, line.update, _until_signalled()) as node:
+        line.stop()
         console.print(f"The node is ready after {time.monotonic() - began:.1f} s. Ctrl-C stops it.\n")
         console.print(_addresses(node))
-        line.stop()
         node.supervisor.watch()
 
 
@@ -88,24 +84,12 @@ def _addresses(node: Node) -> Table:
     return table
 
 
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Make the first stopping signal a KeyboardInterrupt, and let none disturb the stopping."""
-
-    told = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        if not told:
-            told = True
-            raise KeyboardInterrupt
-
-    before = {each: signal.signal(each, interrupt) for each in _STOPPING}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+def _until_signalled() -> Callable[[], bool]:
+    """From now on, whether a signal has told us to stop. No signal interrupts the stopping."""
+    signals = list[int]()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: signals.append(number))
+    return lambda: bool(signals)
 
 
 def _complain(error: Exception, status: int) -> None:
