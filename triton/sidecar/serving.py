@@ -13,6 +13,7 @@ from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.supply import Offer, Origin, Supply
+from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import TenantId
 
 Reply = TypeVar("Reply")
@@ -58,8 +59,8 @@ class Serving:
         Returns the reply, and where the tenant came from if the call waited for a cold start. A tenant that Triton
         turns out to have lost (`is_missing` of the reply) is loaded once more.
 
-        For a tenant that is not resident, the `version` asked for and what `read` gives are checked first, against
-        the live version's manifest: a wrong call loads nothing. A resident tenant's calls are Triton's to check.
+        The `version` asked for and what `read` gives are checked first, against the tenant's manifest: a wrong call
+        loads nothing.
 
         Raises:
             ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call.
@@ -92,13 +93,11 @@ class Serving:
         self, tenant: TenantId, version: int | None, read: Callable[[], InferRequest] | None
     ) -> Offer | None:
         slot = self._residency.get(tenant)
-        if slot is not None and slot.state is State.RESIDENT:
-            _check_version(tenant, slot.version, version)
+        if slot is not None and slot.state is State.RESIDENT and (manifest := self._supply.on_disk(tenant)):
+            _check_call(manifest, slot.version, version, read)
             return None
         offer = await self._supply.offer(tenant)
-        _check_version(tenant, offer.manifest.version, version)
-        if read is not None:
-            check_request(read(), offer.manifest)
+        _check_call(offer.manifest, offer.manifest.version, version, read)
         return offer
 
 
@@ -108,8 +107,10 @@ def model_path(tenant: TenantId, version: int | None, rest: str = "") -> str:
     return f"/v2/models/{quote(tenant)}{versioned}{rest}"
 
 
-def _check_version(tenant: TenantId, live: int, wanted: int | None) -> None:
+def _check_call(manifest: Manifest, live: int, wanted: int | None, read: Callable[[], InferRequest] | None) -> None:
     if wanted is not None and wanted != live:
         raise UnknownTenantError(
-            f"tenant {tenant} serves version {live}, not {wanted}: leave the version out, or name that one"
+            f"tenant {manifest.tenant} serves version {live}, not {wanted}: leave the version out, or name that one"
         )
+    if read is not None:
+        check_request(read(), manifest)

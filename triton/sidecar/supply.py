@@ -78,6 +78,10 @@ class Supply:
         self._store_threads.shutdown(wait=False, cancel_futures=True)
         self._disk_threads.shutdown(wait=False, cancel_futures=True)
 
+    def on_disk(self, tenant: TenantId) -> Manifest | None:
+        """The manifest of the entry on disk. Every resident tenant has one."""
+        return self._disk.manifest(tenant)
+
     async def offer(self, tenant: TenantId) -> Offer:
         """What would be loaded for the tenant now: one conditional look at its live pointer, nothing fetched.
 
