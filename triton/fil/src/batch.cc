@@ -38,7 +38,7 @@ class Part {
   bool failed() const noexcept { return error_ != nullptr; }
   void fail(TRITONSERVER_Error* error) noexcept { error_.reset(error); }
 
-  /// Appends the request's rows to `rows`, or fails and leaves `rows` as it was.
+  /// Appends the request's rows to `rows`, or fails and leaves them as they were.
   void gather(const Model& model, std::vector<float>& rows) noexcept {
     const std::size_t before = rows.size();
     fail(guarded([&] { append(model, rows); }));
@@ -48,21 +48,24 @@ class Part {
 
   std::int64_t count() const noexcept { return count_; }
 
-  /// Sends the request's answers, which start at `answers`, or its error.
-  void respond(const Model& model, const float* answers) noexcept {
-    TRITONBACKEND_Response* response = nullptr;
-    logged([&] { check(TRITONBACKEND_ResponseNew(&response, request_)); });
-    if (response == nullptr) return;
-    if (!failed()) fail(guarded([&] { fill(model, response, answers); }));
-    logged([&] { check(TRITONBACKEND_ResponseSend(response, TRITONSERVER_RESPONSE_COMPLETE_FINAL, error_.get())); });
+  /// Prepares the response from the request's answers, which start at `answers`.
+  void fill(const Model& model, const float* answers) noexcept {
+    logged([&] { check(TRITONBACKEND_ResponseNew(&response_, request_)); });
+    if (response_ != nullptr && !failed()) fail(guarded([&] { copy_out(model, answers); }));
   }
 
-  /// Reports how it went, then hands the request back to Triton.
-  void release(TRITONBACKEND_ModelInstance* instance, const Times& at) noexcept {
+  void report(TRITONBACKEND_ModelInstance* instance, const Times& at) noexcept {
     logged([&] {
       check(TRITONBACKEND_ModelInstanceReportStatistics(instance, request_, !failed(), at.start, at.compute_start,
                                                         at.compute_end, at.end));
     });
+  }
+
+  /// Sends the answers or the error, and hands the request back to Triton.
+  void finish() noexcept {
+    if (response_ != nullptr) {
+      logged([&] { check(TRITONBACKEND_ResponseSend(response_, TRITONSERVER_RESPONSE_COMPLETE_FINAL, error_.get())); });
+    }
     logged([&] { check(TRITONBACKEND_RequestRelease(request_, TRITONSERVER_REQUEST_RELEASE_ALL)); });
   }
 
@@ -112,10 +115,10 @@ class Part {
     if (room > 0) throw Failure(TRITONSERVER_ERROR_INVALID_ARG, "input__0 holds less than its shape");
   }
 
-  void fill(const Model& model, TRITONBACKEND_Response* response, const float* answers) const {
+  void copy_out(const Model& model, const float* answers) const {
     const std::vector<std::int64_t> shape = model.answer_shape(count_);
     TRITONBACKEND_Output* output = nullptr;
-    check(TRITONBACKEND_ResponseOutput(response, &output, "output__0", TRITONSERVER_TYPE_FP32, shape.data(),
+    check(TRITONBACKEND_ResponseOutput(response_, &output, "output__0", TRITONSERVER_TYPE_FP32, shape.data(),
                                        static_cast<std::uint32_t>(shape.size())));
     const std::uint64_t bytes = count_ * model.columns() * sizeof(float);
     void* to = nullptr;
@@ -127,6 +130,7 @@ class Part {
   }
 
   TRITONBACKEND_Request* request_;
+  TRITONBACKEND_Response* response_ = nullptr;  // Triton's again once it is sent
   std::int64_t count_ = 0;
   Error error_;
 };
@@ -157,18 +161,20 @@ void execute(const Model& model, Scratch& scratch, TRITONBACKEND_ModelInstance* 
     if (failure && !part.failed()) {
       part.fail(TRITONSERVER_ErrorNew(TRITONSERVER_ErrorCode(failure.get()), TRITONSERVER_ErrorMessage(failure.get())));
     }
-    part.respond(model, answers);
+    part.fill(model, answers);
     answers += part.count() * model.columns();
   }
 
+  // Before anything is sent: whoever has an answer finds it counted, and nobody takes its model for an idle one.
   at.end = now_ns();
-  for (Part& part : parts) part.release(instance, at);
+  for (Part& part : parts) part.report(instance, at);
   if (count > 0) {
     logged([&] {
       check(TRITONBACKEND_ModelInstanceReportBatchStatistics(instance, count, at.start, at.compute_start,
                                                              at.compute_end, at.end));
     });
   }
+  for (Part& part : parts) part.finish();
   trim(scratch.rows);
   trim(scratch.answers);
 }
