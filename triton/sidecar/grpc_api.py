@@ -12,9 +12,10 @@ import grpc.aio
 from tritonclient.grpc import service_pb2
 
 from sidecar.errors import BadInputError, ServingError
-from sidecar.kserve import InferRequest, TensorHeader
+from sidecar.kserve import InferRequest, TensorHeader, check_request
 from sidecar.serving import Serving
 from sidecar.triton_client import GRPC_OPTIONS
+from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 SERVICE = "inference.GRPCInferenceService"
@@ -102,7 +103,12 @@ class GrpcApi:
     async def _model_infer(self, request: bytes, context: Context) -> bytes:
         asked = _read(service_pb2.ModelInferRequest, request)
         return await self._for_tenant(
-            "ModelInfer", request, context, asked.model_name, asked.model_version, lambda: _as_read(asked)
+            "ModelInfer",
+            request,
+            context,
+            asked.model_name,
+            asked.model_version,
+            lambda manifest: check_request(_as_read(asked), manifest),
         )
 
     async def _for_tenant(
@@ -112,13 +118,13 @@ class GrpcApi:
         context: Context,
         tenant_text: str,
         version_text: str,
-        read: Callable[[], InferRequest] | None = None,
+        check: Callable[[Manifest], None] | None = None,
     ) -> bytes:
         tenant, version = _tenant(tenant_text), _version(version_text)
         reply = await self._attempt(name, request)
         if _is_missing(reply):
             reply, origin = await self._serving.call(
-                tenant, version, read, lambda: self._attempt(name, request), _is_missing
+                tenant, version, check, lambda: self._attempt(name, request), _is_missing
             )
             if origin is not None:
                 await context.send_initial_metadata(((COLD_KEY, origin.value),))

@@ -7,10 +7,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from sidecar.errors import BadInputError, ServingError, UnknownTenantError
-from sidecar.kserve import BINARY_HEADER, InferRequest, read_request
+from sidecar.kserve import BINARY_HEADER, check_request, read_request
 from sidecar.serving import Serving, model_path
 from sidecar.supply import Origin
 from sidecar.triton_client import Answer, TritonClient
+from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 log = logging.getLogger(__name__)
@@ -78,15 +79,15 @@ class _KServe:
         body = await request.read()
         json_length = request.headers.get(BINARY_HEADER)
 
-        def read() -> InferRequest:
-            return read_request(body, json_length)
+        def check(manifest: Manifest) -> None:
+            check_request(read_request(body, json_length), manifest)
 
         tenant, version = tenant_of(request), _version(request)
 
         def send() -> Awaitable[Answer]:
             return self._triton.forward("POST", model_path(tenant, version, "/infer"), _plain(request), body)
 
-        return _response(*await self._serving.call(tenant, version, read, send, is_missing))
+        return _response(*await self._serving.call(tenant, version, check, send, is_missing))
 
     async def _about(self, request: web.Request) -> web.Response:
         tenant, version = tenant_of(request), _version(request)

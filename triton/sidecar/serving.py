@@ -5,7 +5,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from sidecar.errors import UnknownTenantError
-from sidecar.kserve import InferRequest, check_request
 from sidecar.loader import Loader
 from sidecar.metrics import Metrics
 from sidecar.observer import Before
@@ -50,7 +49,7 @@ class Serving:
         self,
         tenant: TenantId,
         version: int | None,
-        read: Callable[[], InferRequest] | None,
+        check: Callable[[Manifest], None] | None,
         send: Callable[[], Awaitable[Reply]],
         is_missing: Callable[[Reply], bool],
     ) -> tuple[Reply, Origin | None]:
@@ -59,17 +58,17 @@ class Serving:
         Returns the reply, and where the tenant came from if the call waited for a cold start. A tenant that Triton
         turns out to have lost (`is_missing` of the reply) is loaded once more.
 
-        The `version` asked for and what `read` gives are checked first, against the tenant's manifest: a wrong call
-        loads nothing.
+        The `version` asked for is checked first, and the call itself by `check`, which is given the tenant's manifest:
+        a wrong call loads nothing.
 
         Raises:
             ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call.
         """
-        reply, origin = await self._attempt(tenant, version, read, send)
+        reply, origin = await self._attempt(tenant, version, check, send)
         if not is_missing(reply):
             return reply, origin
         await self._recency.refresh()
-        return await self._attempt(tenant, version, read, send)
+        return await self._attempt(tenant, version, check, send)
 
     async def ensure(self, tenant: TenantId) -> None:
         """Have the tenant resident. Raises `ServingError` as `call` does."""
@@ -80,24 +79,24 @@ class Serving:
         self,
         tenant: TenantId,
         version: int | None,
-        read: Callable[[], InferRequest] | None,
+        check: Callable[[Manifest], None] | None,
         send: Callable[[], Awaitable[Reply]],
     ) -> tuple[Reply, Origin | None]:
-        offer = await self._admit(tenant, version, read)
+        offer = await self._admit(tenant, version, check)
         async with self._loader.resident(tenant, offer) as origin:
             if origin is not None:
                 self._metrics.cold_calls[origin] += 1
             return await send(), origin
 
     async def _admit(
-        self, tenant: TenantId, version: int | None, read: Callable[[], InferRequest] | None
+        self, tenant: TenantId, version: int | None, check: Callable[[Manifest], None] | None
     ) -> Offer | None:
         slot = self._residency.get(tenant)
         if slot is not None and slot.state is State.RESIDENT and (manifest := self._supply.on_disk(tenant)):
-            _check_call(manifest, slot.version, version, read)
+            _check_call(manifest, slot.version, version, check)
             return None
         offer = await self._supply.offer(tenant)
-        _check_call(offer.manifest, offer.manifest.version, version, read)
+        _check_call(offer.manifest, offer.manifest.version, version, check)
         return offer
 
 
@@ -107,10 +106,10 @@ def model_path(tenant: TenantId, version: int | None, rest: str = "") -> str:
     return f"/v2/models/{quote(tenant)}{versioned}{rest}"
 
 
-def _check_call(manifest: Manifest, live: int, wanted: int | None, read: Callable[[], InferRequest] | None) -> None:
+def _check_call(manifest: Manifest, live: int, wanted: int | None, check: Callable[[Manifest], None] | None) -> None:
     if wanted is not None and wanted != live:
         raise UnknownTenantError(
             f"tenant {manifest.tenant} serves version {live}, not {wanted}: leave the version out, or name that one"
         )
-    if read is not None:
-        check_request(read(), manifest)
+    if check is not None:
+        check(manifest)
