@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from loadtests.admin import AdminError
 from loadtests.bench.figures import Figure
 from loadtests.bench.report import Report
 from loadtests.bench.setting import BenchError, Pace, prepared
@@ -14,10 +15,23 @@ from loadtests.bench.suite import MEASUREMENTS
 from loadtests.bench.wrk import WrkError, require_wrk
 from loadtests.fleets import FLEETS_FOLDER
 from loadtests.kserve import CallFailedError
+from loadtests.publishing import PublishingError
 from loadtests.scratch import scratch_folder
+from tools.gateway import NginxMissingError
+from tools.supervisor import ChildDiedError, NotReadyError
 
 FULL = Pace(rounds=5, seconds=4.0)
 QUICK = Pace(rounds=3, seconds=2.0)
+FAILURES = (
+    WrkError,
+    BenchError,
+    CallFailedError,
+    AdminError,
+    PublishingError,
+    NginxMissingError,
+    ChildDiedError,
+    NotReadyError,
+)
 
 
 def main(
@@ -41,7 +55,7 @@ def main(
     try:
         require_wrk()
         report = _measure(console, names, pace, quick)
-    except (WrkError, BenchError, CallFailedError) as error:
+    except FAILURES as error:
         console.print(f"[bold red]The benchmark failed:[/] {error}", highlight=False)
         raise typer.Exit(1) from None
     report.write(output)

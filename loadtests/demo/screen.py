@@ -29,7 +29,8 @@ class Screen:
         if total is not None:
             columns += [BarColumn(), MofNCompleteColumn()]
         started = time.monotonic()
-        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as progress:
+        plain = not self.console.is_terminal
+        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True, disable=plain) as progress:
             task = progress.add_task(f"{number} {title}", total=total)
             step = Step(lambda: progress.advance(task), progress.console)
             yield step
@@ -69,6 +70,13 @@ def results_table(summary: ReplaySummary, evictions: int, loads: int) -> Table:
     table.add_row("wrong answers", _zero_is_good(summary.wrong))
     table.add_row("failed requests", _zero_is_good(summary.failed))
     return table
+
+
+def verdict(summary: ReplaySummary) -> str:
+    """The demo in one line."""
+    if summary.passed:
+        return f"[bold green]All {summary.requests:,} answers are XGBoost's own.[/]"
+    return f"[bold red]{summary.wrong} wrong and {summary.failed} failed of {summary.requests:,} requests.[/]"
 
 
 def quantiles(latency: Latency) -> str:

@@ -1,4 +1,4 @@
-"""`python -m loadtests.demo`: train a fleet, compile, prove, publish and serve it, and check every answer."""
+"""One run of the demo: train a fleet, compile, prove, publish and serve it, and check every answer."""
 
 import contextlib
 import threading
@@ -7,34 +7,28 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.console import Console
-
-from loadtests.admin import Admin, AdminError
+from loadtests.admin import Admin
+from loadtests.demo.screen import Screen, Step
 from loadtests.fleets import (
     FLEETS_FOLDER,
     Fleet,
     FraudTenants,
     fraud_specs,
-    fraud_tenants,
     newcomer_spec,
     real_data_specs,
     train_fleet,
 )
 from loadtests.kserve import Caller, GrpcCaller, HttpCaller
 from loadtests.models import Spec
-from loadtests.publishing import PublishingError, compile_all, publish_all
+from loadtests.publishing import compile_all, publish_all
 from loadtests.replay import Outcome, Verdict, make_call, replay
-from loadtests.scratch import scratch_folder
-from loadtests.screen import Screen, Step, results_table
 from loadtests.summary import ReplaySummary, summarise
 from loadtests.traffic import Call, Share, calls, fraud_shares
 from tools.catalog.manifest import Manifest
 from tools.stack import Node, NodeSettings
 
-STEPS = 5
 HTTP_CLIENTS = 4
 REAL_DATA_WEIGHT = 1.0
 NEWCOMER_CALLS = 40
@@ -186,44 +180,5 @@ def budget_for(manifests: Sequence[Manifest], resident: int) -> int:
     return max(max(sizes), round(sum(sizes) / len(sizes) * resident))
 
 
-def verdict(summary: ReplaySummary) -> str:
-    """The demo in one line."""
-    if summary.passed:
-        return f"[bold green]All {summary.requests:,} answers are XGBoost's own.[/]"
-    return f"[bold red]{summary.wrong} wrong and {summary.failed} failed of {summary.requests:,} requests.[/]"
-
-
 def _megabytes(files: Iterator[Path] | Sequence[Path]) -> str:
     return f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
-
-
-def main(
-    requests: Annotated[int, typer.Option(min=100, help="How many requests to make, at least.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Another seed gives other traffic.")] = 1,
-    resident: Annotated[int, typer.Option(min=1, help="How many tenants the memory budget is to hold.")] = 25,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the run's folder: store, logs, repository.")] = False,
-) -> None:
-    """Train 70 merchants' fraud models, serve them from room for 25, and check every answer against XGBoost."""
-    console = Console()
-    settings = DemoSettings(fraud_tenants(), requests, seed, resident)
-    started = time.monotonic()
-    try:
-        with scratch_folder("demo", keep) as scratch:
-            if keep:
-                console.print(f"This run's folder: {scratch}", highlight=False)
-            result = Demo(settings, Screen(console, STEPS), scratch).run()
-    except (PublishingError, AdminError) as error:
-        console.print(f"[bold red]The demo stopped:[/] {error}", highlight=False)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        console.print("Stopped; everything it started is gone.")
-        raise typer.Exit(130) from None
-    console.print(results_table(result.summary, result.status["evictions"], result.status["loads"]))
-    for complaint in result.summary.complaints:
-        console.print(f"  {complaint}", markup=False, highlight=False)
-    console.print(verdict(result.summary), f"[dim]{time.monotonic() - started:.0f} s in all[/]", highlight=False)
-    raise typer.Exit(0 if result.summary.passed else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

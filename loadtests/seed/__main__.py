@@ -1,0 +1,26 @@
+"""`python -m loadtests.seed`: publish the demo's fleet to a store, unless it is there."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from loadtests.demo.screen import Screen
+from loadtests.publishing import PublishingError
+from loadtests.seed import seed
+from tools.catalog.catalog import CatalogError
+from tools.catalog.store import DEFAULT_STORE, StoreError
+
+
+def main(store: Annotated[str, typer.Option(help="A folder, or s3://bucket/prefix.")] = DEFAULT_STORE) -> None:
+    """Publish 70 merchants' fraud models and four models on real data to a store, unless they are there."""
+    console = Console()
+    try:
+        seed(store, Screen(console, steps=2))
+    except (PublishingError, CatalogError, StoreError) as error:
+        console.print(f"[bold red]Seeding failed:[/] {error}", highlight=False)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)
