@@ -1,7 +1,7 @@
 """Rows find the way into one prediction, and the answers back to whoever asked."""
 
+import http.client
 import json
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -61,7 +61,7 @@ def test_several_instances_answer_at_the_same_time(triton: TritonProcess, serve:
 def test_a_tensor_split_over_buffers_in_the_middle_of_a_float_is_joined(
     triton: TritonProcess, serve: Serve, trained: Trained
 ) -> None:
-    """Triton hands an HTTP body on in the pieces it arrived in, here of 997 bytes and out of step with the floats."""
+    """Triton hands a chunked HTTP body on in the pieces that it came in, which are out of step with the floats."""
     name = serve(Entry(FEATURES, 2), checkpoint(trained.booster))
     rows = np.tile(trained.rows, (20, 1))
     assert _right(trained, rows, _infer_in_pieces(triton, name, rows, piece=997))
@@ -109,18 +109,15 @@ def _infer_raw(triton: TritonProcess, name: str, shape: tuple[int, ...], values:
 def _infer_in_pieces(triton: TritonProcess, name: str, rows: Rows, piece: int) -> Rows:
     values = rows.tobytes()
     described = {"name": "input__0", "shape": rows.shape, "datatype": "FP32"}
-    sized = {**described, "parameters": {"binary_data_size": len(values)}}
-    header = json.dumps({"inputs": [sized]}).encode()
-    host, port = triton.http.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        body = header + values
-        connection.sendall(
-            f"POST /v2/models/{name}/infer HTTP/1.1\r\nHost: {triton.http}\r\nConnection: close\r\n"
-            f"Inference-Header-Content-Length: {len(header)}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        )
-        for start in range(0, len(body), piece):
-            connection.sendall(body[start : start + piece])
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    (output,) = json.loads(answer.partition(b"\r\n\r\n")[2])["outputs"]
+    header = json.dumps({"inputs": [{**described, "parameters": {"binary_data_size": len(values)}}]}).encode()
+    body = header + values
+    connection = http.client.HTTPConnection(triton.http, timeout=10)
+    connection.request(
+        "POST",
+        f"/v2/models/{name}/infer",
+        (body[start : start + piece] for start in range(0, len(body), piece)),
+        {"Inference-Header-Content-Length": str(len(header)), "Transfer-Encoding": "chunked"},
+        encode_chunked=True,
+    )
+    (output,) = json.loads(connection.getresponse().read())["outputs"]
     return np.array(output["data"], np.float32).reshape(output["shape"])
