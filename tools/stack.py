@@ -51,6 +51,7 @@ class NodeSettings:
     disk_budget: str | int = "20GiB"
     parallel_loads: int = 4
     load_deadline: float = 30.0
+    update_interval: float = 30.0
     pinned: tuple[str, ...] = ()
     workers: int = 1
     access_log: bool = False
@@ -134,6 +135,7 @@ def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
             "ORCHARD_DISK_BUDGET": str(settings.disk_budget),
             "ORCHARD_PARALLEL_LOADS": str(settings.parallel_loads),
             "ORCHARD_LOAD_DEADLINE": str(settings.load_deadline),
+            "ORCHARD_UPDATE_INTERVAL": str(settings.update_interval),
             "ORCHARD_PINNED": ",".join(settings.pinned),
         },
     )
