@@ -16,7 +16,8 @@ from sidecar.metrics import Metrics
 from sidecar.observer import Before
 from sidecar.recency import Recency
 from sidecar.residency import Residency
-from sidecar.serving import Serving, model_path
+from sidecar.sagemaker_invocations import Invocations
+from sidecar.serving import Serving
 from sidecar.slot import Slot, State
 from sidecar.triton_client import TritonClient
 from sidecar.updates import LiveUpdates
@@ -35,6 +36,7 @@ class AdminApi:
         loader: Loader,
         recency: Recency[Before],
         triton: TritonClient,
+        invocations: Invocations,
         updates: LiveUpdates,
         metrics: Metrics,
         store: str,
@@ -44,6 +46,7 @@ class AdminApi:
         self._loader = loader
         self._recency = recency
         self._triton = triton
+        self._invocations = invocations
         self._updates = updates
         self._metrics = metrics
         self._store = store
@@ -116,8 +119,8 @@ class AdminApi:
     async def _invoke(self, request: web.Request) -> web.Response:
         tenant = self._resident(request)
         body = await request.read()
-        answer = await self._triton.forward("POST", model_path(tenant, None, "/infer"), request.headers, body)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        invoked = await self._invocations.invoke(tenant, request.headers, body)
+        return web.Response(body=invoked.body, headers={"Content-Type": invoked.content_type})
 
     def _resident(self, request: web.Request) -> TenantId:
         tenant = tenant_of(request)

@@ -19,6 +19,18 @@ class BadInputError(ServingError):
     http_status = 400
 
 
+class UnsupportedTypeError(BadInputError):
+    """The body is of a type that nothing here reads."""
+
+    http_status = 415
+
+
+class NotAcceptableError(BadInputError):
+    """The answer is asked for in types that nothing here writes."""
+
+    http_status = 406
+
+
 class UnknownTenantError(ServingError):
     """No store and no disk has this tenant."""
 

@@ -20,6 +20,8 @@ from sidecar.metrics import Metrics
 from sidecar.observer import Before, Observer
 from sidecar.recency import Recency
 from sidecar.residency import Residency
+from sidecar.sagemaker_api import SageMakerApi
+from sidecar.sagemaker_invocations import Invocations
 from sidecar.serving import Serving
 from sidecar.settings import Address, Settings
 from sidecar.supply import Supply
@@ -56,14 +58,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, limits)
         serving = Serving(residency, supply, loader, recency, metrics)
         updates = LiveUpdates(residency, supply, loader)
-        admin = AdminApi(residency, serving, loader, recency, triton, updates, metrics, settings.store)
+        invocations = Invocations(serving, triton)
+        admin = AdminApi(residency, serving, loader, recency, triton, invocations, updates, metrics, settings.store)
+        public = build_app(serving, triton, settings.max_body)
+        public.add_routes(SageMakerApi(invocations).routes())
 
         await _first_look(recency, stop)
         await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
         await stack.enter_async_context(_background(updates.run(settings.update_interval)))
         await stack.enter_async_context(_background(_load_pinned(loader, residency)))
         await stack.enter_async_context(_http(admin.build_app(settings.max_body), settings.admin))
-        await stack.enter_async_context(_http(build_app(serving, triton, settings.max_body), settings.http))
+        await stack.enter_async_context(_http(public, settings.http))
         await stack.enter_async_context(
             _grpc(GrpcApi(serving, triton.channel, settings.max_body).build_server(), settings.grpc)
         )

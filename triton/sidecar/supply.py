@@ -16,7 +16,7 @@ from tools.catalog.bundle import BadBundleError
 from tools.catalog.catalog import BundleGoneError, Catalog, NoSuchTenantError
 from tools.catalog.live import BadPointerError, LivePointer
 from tools.catalog.manifest import Manifest
-from tools.catalog.store import NOT_CHANGED, StoreError
+from tools.catalog.store import NOT_CHANGED, StoreDownError, StoreError
 from tools.catalog.tenant import TenantId
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,10 @@ Result = TypeVar("Result")
 _FETCH_THREADS = 16
 _DISK_THREADS = 4
 _POINTERS_KEPT = 10_000
-# Seconds for which a store that did not answer is not asked about what the disk holds: a disk-tier cold start must
-# not wait for the same time-out again and again.
+# Seconds for which a store that did not answer is not asked again, so that calls do not pile up behind its time-outs.
 _STORE_PAUSE = 2.0
+# Seconds to wait for word of a newer version when the disk holds one that can be served at once.
+_PATIENCE = 0.5
 
 
 class Origin(Enum):
@@ -121,14 +122,15 @@ class Supply:
 
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
-        if held is not None and self._clock() < self._store_away_until:
-            return Offer(held, Origin.DISK, None)
         try:
+            if self._clock() < self._store_away_until:
+                raise StoreDownError("the store did not answer a moment ago")
             return await self._ask_store(tenant, held)
         except BadPointerError as error:
             raise LoadFailedError(str(error)) from None
         except StoreError as error:
-            self._store_away_until = self._clock() + _STORE_PAUSE
+            if self._clock() >= self._store_away_until:
+                self._store_away_until = self._clock() + _STORE_PAUSE
             if held is None:
                 raise StoreUnavailableError(f"{error}; try again shortly") from None
             log.warning("%s is served from disk: %s", tenant, error)
@@ -142,13 +144,13 @@ class Supply:
             return await self._offer_drop_in(tenant, held)
 
     async def _offer_published(self, tenant: TenantId, held: Manifest | None) -> Offer:
-        pointer = await self._pointer(tenant)
+        pointer = await self._pointer(tenant, _PATIENCE if held else None)
         if held == pointer.manifest:
             return Offer(held, Origin.DISK, pointer)
         return Offer(pointer.manifest, Origin.FETCH, pointer)
 
     async def _offer_drop_in(self, tenant: TenantId, held: Manifest | None) -> Offer:
-        archive = await self._at_store(lambda: self._drop_ins.stat(tenant))
+        archive = await self._at_store(lambda: self._drop_ins.stat(tenant), _PATIENCE if held else None)
         if archive is None:
             if held is not None:
                 await self._on_disk(lambda: self._disk.remove(tenant))
@@ -158,9 +160,9 @@ class Supply:
         manifest = await self._drop_ins.compile(tenant, archive, self._make_room_on_disk)
         return Offer(manifest, Origin.FETCH, None)
 
-    async def _pointer(self, tenant: TenantId) -> LivePointer:
+    async def _pointer(self, tenant: TenantId, patience: float | None) -> LivePointer:
         known = self._known.get(tenant)
-        live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None))
+        live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None), patience)
         if live is NOT_CHANGED:
             assert known is not None
             return known.pointer
@@ -190,8 +192,12 @@ class Supply:
         for tenant in self._disk.make_room(size, self._is_in_memory):
             log.info("%s is removed from disk to make room", tenant)
 
-    async def _at_store(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._store_threads, work)
+    async def _at_store(self, work: Callable[[], Result], patience: float | None = None) -> Result:
+        working = asyncio.get_running_loop().run_in_executor(self._store_threads, work)
+        try:
+            return await asyncio.wait_for(working, patience)
+        except TimeoutError:
+            raise StoreDownError(f"the store did not answer within {patience} s") from None
 
     async def _on_disk(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk_threads, work)
