@@ -58,7 +58,7 @@ def replay(
 ) -> list[Outcome]:
     """Make calls, one at a time per caller, until `enough` says so of the number begun.
 
-    Every call that was begun is finished and in the list.
+    Every call that was begun is finished and in the list. `on_outcome` is called for one outcome at a time.
     """
     outcomes: list[Outcome] = []
     lock = threading.Lock()
@@ -75,8 +75,9 @@ def replay(
     def work(caller: Caller) -> None:
         while (call := next_call()) is not None:
             outcome = make_call(caller, call, references[call.tenant])
-            outcomes.append(outcome)
-            on_outcome(outcome)
+            with lock:
+                outcomes.append(outcome)
+                on_outcome(outcome)
 
     with ThreadPoolExecutor(len(callers)) as pool:
         for worker in [pool.submit(work, caller) for caller in callers]:
