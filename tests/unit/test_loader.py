@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sidecar.changes import Changes
 from sidecar.errors import (
     BusyError,
@@ -17,6 +18,7 @@ from sidecar.errors import (
 from sidecar.loader import Loader, LoaderLimits
 from sidecar.metrics import Metrics
 from sidecar.observer import Before
+from sidecar.phases import Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -100,7 +102,8 @@ class Bench:
         self.triton, self.supply, self.recency = ToldTriton(), ToldSupply(), ToldRecency()
         self.residency = Residency(2 * SIZE)
         changes = Changes()
-        self.metrics = Metrics(self.residency)
+        registry = CollectorRegistry()
+        self.metrics = Metrics(self.residency, registry)
         triton = cast(TritonClient, self.triton)
         self.clock = 0.0
         self.loader = Loader(
@@ -111,6 +114,7 @@ class Bench:
             Unloader(self.residency, triton, changes),
             changes,
             self.metrics,
+            Phases(registry),
             LoaderLimits(parallel_loads, load_deadline=1.0, cold_deadline=cold_deadline),
             clock=self.tick,
         )

@@ -11,6 +11,7 @@ from sidecar.changes import Changes
 from sidecar.errors import BusyError, CannotFitError, ServingError
 from sidecar.metrics import Metrics
 from sidecar.observer import Before
+from sidecar.phases import Phase, Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -43,6 +44,7 @@ class Loader:
         unloader: Unloader,
         changes: Changes,
         metrics: Metrics,
+        phases: Phases,
         limits: LoaderLimits,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,6 +55,7 @@ class Loader:
         self._unloader = unloader
         self._changes = changes
         self._metrics = metrics
+        self._phases = phases
         self._limits = limits
         self._clock = clock
         self._starts: dict[TenantId, asyncio.Task[Origin]] = {}
@@ -184,9 +187,11 @@ class Loader:
                 self._residency.check_fits(tenant, offer.manifest.resident_bytes)
                 origin = await self._supply.bring(offer)
                 async with self._turns:
-                    await self._make_room(tenant, offer.manifest.resident_bytes)
+                    with self._phases.timed(Phase.ROOM):
+                        await self._make_room(tenant, offer.manifest.resident_bytes)
                     self._residency.start_loading(tenant, offer.manifest.version)
-                    await self._load(tenant)
+                    with self._phases.timed(Phase.LOAD):
+                        await self._load(tenant)
         except TimeoutError:
             raise self._too_late(tenant) from None
         finally:

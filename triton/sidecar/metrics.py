@@ -21,12 +21,12 @@ class Metrics(Collector):
     where it took the entry from; `evictions` are models unloaded to make room.
     """
 
-    def __init__(self, residency: Residency) -> None:
+    def __init__(self, residency: Residency, registry: CollectorRegistry) -> None:
         self.requests = 0
         self.evictions = 0
         self.cold_calls: Counter[Origin] = Counter()
         self._residency = residency
-        self._registry = CollectorRegistry()
+        self._registry = registry
         self._registry.register(self)
         self._cold_starts = Histogram(
             "orchard_cold_start_seconds",

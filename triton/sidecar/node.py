@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from sidecar.admin_api import AdminApi
 from sidecar.changes import Changes
@@ -18,6 +19,7 @@ from sidecar.http_api import build_app
 from sidecar.loader import Loader, LoaderLimits
 from sidecar.metrics import Metrics
 from sidecar.observer import Before, Observer
+from sidecar.phases import Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.sagemaker_api import SageMakerApi
@@ -47,16 +49,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
         residency = Residency(settings.memory_budget, settings.pinned)
         store = open_store(settings.store)
-        supply = Supply(Catalog(store), DropIns(store, disk), disk, lambda tenant: residency.get(tenant) is not None)
+        registry = CollectorRegistry()
+        phases = Phases(registry)
+        supply = Supply(
+            Catalog(store), DropIns(store, disk), disk, lambda tenant: residency.get(tenant) is not None, phases
+        )
         stack.callback(supply.close)
         changes = Changes()
-        metrics = Metrics(residency)
+        metrics = Metrics(residency, registry)
         unloader = Unloader(residency, triton, changes)
         observer = Observer(residency, disk, unloader, metrics, changes)
         recency = Recency(triton, observer.begin, observer.observe)
         limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
-        loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, limits)
-        serving = Serving(residency, supply, loader, recency, metrics)
+        loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, phases, limits)
+        serving = Serving(residency, supply, loader, recency, metrics, phases)
         updates = LiveUpdates(residency, supply, loader)
         invocations = Invocations(serving, triton)
         admin = AdminApi(residency, serving, loader, recency, triton, invocations, updates, metrics, settings.store)

@@ -8,6 +8,7 @@ from sidecar.errors import UnknownTenantError
 from sidecar.loader import Loader
 from sidecar.metrics import Metrics
 from sidecar.observer import Before
+from sidecar.phases import Phase, Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -22,13 +23,20 @@ class Serving:
     """The one way from a call to a resident tenant."""
 
     def __init__(
-        self, residency: Residency, supply: Supply, loader: Loader, recency: Recency[Before], metrics: Metrics
+        self,
+        residency: Residency,
+        supply: Supply,
+        loader: Loader,
+        recency: Recency[Before],
+        metrics: Metrics,
+        phases: Phases,
     ) -> None:
         self._residency = residency
         self._supply = supply
         self._loader = loader
         self._recency = recency
         self._metrics = metrics
+        self._phases = phases
 
     def is_resident(self, tenant: TenantId) -> bool:
         """Whether Triton answers for the tenant, as far as is known."""
@@ -84,9 +92,11 @@ class Serving:
     ) -> tuple[Reply, Origin | None]:
         offer = await self._admit(tenant, version, check)
         async with self._loader.resident(tenant, offer) as origin:
-            if origin is not None:
-                self._metrics.cold_calls[origin] += 1
-            return await send(), origin
+            if origin is None:
+                return await send(), None
+            self._metrics.cold_calls[origin] += 1
+            with self._phases.timed(Phase.ANSWER):
+                return await send(), origin
 
     async def _admit(
         self, tenant: TenantId, version: int | None, check: Callable[[Manifest], None] | None

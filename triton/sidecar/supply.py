@@ -12,6 +12,7 @@ from typing import TypeVar
 from sidecar.disk import DamagedEntryError, DiskTier
 from sidecar.dropins import DropIns, version_of
 from sidecar.errors import BusyError, LoadFailedError, StoreUnavailableError, UnknownTenantError
+from sidecar.phases import Phase, Phases
 from tools.catalog.bundle import BadBundleError
 from tools.catalog.catalog import BundleGoneError, Catalog, NoSuchTenantError
 from tools.catalog.live import BadPointerError, LivePointer
@@ -61,12 +62,18 @@ class Supply:
     """Brings verified entries to disk. Blocking work runs in its own threads, never on the event loop."""
 
     def __init__(
-        self, catalog: Catalog, drop_ins: DropIns, disk: DiskTier, is_in_memory: Callable[[TenantId], bool]
+        self,
+        catalog: Catalog,
+        drop_ins: DropIns,
+        disk: DiskTier,
+        is_in_memory: Callable[[TenantId], bool],
+        phases: Phases,
     ) -> None:
         self._catalog = catalog
         self._drop_ins = drop_ins
         self._disk = disk
         self._is_in_memory = is_in_memory
+        self._phases = phases
         self._store_threads = ThreadPoolExecutor(_FETCH_THREADS, "store")
         self._disk_threads = ThreadPoolExecutor(_DISK_THREADS, "disk")
         self._known: dict[TenantId, _Known] = {}
@@ -111,7 +118,8 @@ class Supply:
             await self._fetch(offer.pointer)
             return Origin.FETCH
         try:
-            await self._on_disk(lambda: self._disk.verify(offer.manifest))
+            with self._phases.timed(Phase.VERIFY):
+                await self._on_disk(lambda: self._disk.verify(offer.manifest))
             return offer.origin
         except DamagedEntryError as error:
             if offer.pointer is None:
@@ -162,7 +170,8 @@ class Supply:
 
     async def _pointer(self, tenant: TenantId, patience: float | None) -> LivePointer:
         known = self._known.get(tenant)
-        live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None), patience)
+        with self._phases.timed(Phase.LOOK):
+            live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None), patience)
         if live is NOT_CHANGED:
             assert known is not None
             return known.pointer
@@ -185,8 +194,10 @@ class Supply:
     def _fetch_and_place(self, pointer: LivePointer) -> None:
         self._make_room_on_disk(pointer.manifest.entry_bytes)
         with self._disk.staging(pointer.tenant) as folder:
-            self._catalog.fetch(pointer, folder)
-            self._disk.place(folder, pointer.manifest)
+            with self._phases.timed(Phase.FETCH):
+                self._catalog.fetch(pointer, folder)
+            with self._phases.timed(Phase.PLACE):
+                self._disk.place(folder, pointer.manifest)
 
     def _make_room_on_disk(self, size: int) -> None:
         for tenant in self._disk.make_room(size, self._is_in_memory):
