@@ -107,8 +107,8 @@ def publish(folder: Path, models: dict[str, Trained], store: str) -> dict[str, M
     return manifests
 
 
-def binary_call(rows: Rows) -> tuple[bytes, dict[str, str]]:
-    """A KServe call with binary data: the body and its headers."""
+def binary_call(rows: Rows, binary_answer: bool = False) -> tuple[bytes, dict[str, str]]:
+    """A KServe call with binary data, which may ask for binary data back: the body and its headers."""
     data = np.ascontiguousarray(rows, np.float32).tobytes()
     tensor = {
         "name": "input__0",
@@ -116,7 +116,8 @@ def binary_call(rows: Rows) -> tuple[bytes, dict[str, str]]:
         "datatype": "FP32",
         "parameters": {"binary_data_size": len(data)},
     }
-    header = json.dumps({"inputs": [tensor]}).encode()
+    call = {"inputs": [tensor], "parameters": {"binary_data_output": binary_answer}}
+    header = json.dumps(call).encode()
     return header + data, {"Inference-Header-Content-Length": str(len(header))}
 
 

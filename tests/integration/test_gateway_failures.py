@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import TritonServer
 from tests.integration.fronts import Front, read_reply, run_front
 from tests.integration.standin import Answer, StandIn, error_of
+from tests.integration.triton_process import TritonProcess
 from tools import stack
-from tools.supervisor import Process, Supervisor
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def without_triton(tmp_path: Path, nowhere: str) -> Iterator[Front]:
 
 
 @pytest.fixture
-def without_sidecar(tmp_path: Path, triton_server: TritonServer) -> Iterator[Front]:
+def without_sidecar(tmp_path: Path, triton_server: TritonProcess) -> Iterator[Front]:
     sidecar = StandIn()
     with run_front(tmp_path, triton_server.http, sidecar) as front:
         with sidecar:
@@ -62,7 +61,7 @@ def test_with_the_sidecar_down_health_is_still_tritons(without_sidecar: Front) -
     assert without_sidecar.get("/v2/health/ready").status == 200
 
 
-def test_a_stuck_part_is_a_504_and_nothing_is_asked_twice(tmp_path: Path, triton_server: TritonServer) -> None:
+def test_a_stuck_part_is_a_504_and_nothing_is_asked_twice(tmp_path: Path, triton_server: TritonProcess) -> None:
     with StandIn() as sidecar, run_front(tmp_path, triton_server.http, sidecar, answer_seconds=2) as front:
         sidecar.answer = Answer(delay=3.0)
         reply = front.post("/v2/models/m1/infer")
@@ -72,31 +71,31 @@ def test_a_stuck_part_is_a_504_and_nothing_is_asked_twice(tmp_path: Path, triton
 
 
 def test_a_stuck_triton_is_a_504_and_the_sidecar_is_not_asked_to_run_it_again(tmp_path: Path) -> None:
-    server = _own_triton(tmp_path)
     with (
-        Supervisor([server]) as running,
+        TritonProcess(tmp_path / "triton") as triton,
         StandIn() as sidecar,
-        run_front(tmp_path, server.environment["TRITON_HTTP"], sidecar, answer_seconds=2) as front,
+        run_front(tmp_path, triton.http, sidecar, answer_seconds=2) as front,
     ):
-        pid = running.pids()["triton"]
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(triton.pid, signal.SIGSTOP)
         try:
             reply = front.post("/v2/models/m1/infer")
         finally:
-            os.kill(pid, signal.SIGCONT)
+            os.kill(triton.pid, signal.SIGCONT)
         assert reply.status == 504
         assert sidecar.seen == []
 
 
 def test_a_triton_that_died_and_came_back_is_used_at_once(tmp_path: Path) -> None:
-    server = _own_triton(tmp_path)
-    http = server.environment["TRITON_HTTP"]
-    with StandIn() as sidecar, Supervisor([server]) as running, run_front(tmp_path, http, sidecar) as front:
+    with (
+        TritonProcess(tmp_path / "triton") as triton,
+        StandIn() as sidecar,
+        run_front(tmp_path, triton.http, sidecar) as front,
+    ):
         assert front.get("/v2/health/ready").status == 200
-        running.stop()
+        triton.stop()
         assert front.get("/v2/health/ready").status == 503
         assert front.post("/v2/models/m1/infer").status == 200
-        running.start()
+        triton.start()
         assert front.get("/v2/health/ready").status == 200
 
 
@@ -112,10 +111,3 @@ def test_slow_loads_do_not_hold_up_other_tenants(front: Front) -> None:
         assert read_reply(connection).status == 200
         connection.close()
     assert len(front.sidecar.seen) == 20
-
-
-def _own_triton(folder: Path) -> Process:
-    http, grpc = (f"127.0.0.1:{port}" for port in stack.free_ports(2))
-    repository = folder / "repository"
-    repository.mkdir()
-    return stack.triton(folder / "triton.log", repository, http, grpc)

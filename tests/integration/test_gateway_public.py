@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from tests.integration.conftest import TritonServer
 from tests.integration.fronts import Front, request
 from tests.integration.standin import error_of
+from tests.integration.triton_process import TritonProcess
 from tools.catalog.tenant import TENANT_RULE
 
 LIMIT = 64 << 20
@@ -86,7 +86,7 @@ def test_what_is_not_public_is_not_there(front: Front, method: str, path: str) -
 
 
 @pytest.mark.parametrize("path", ODD)
-def test_an_odd_spelling_reaches_nothing(front: Front, triton_server: TritonServer, path: str) -> None:
+def test_an_odd_spelling_reaches_nothing(front: Front, triton_server: TritonProcess, path: str) -> None:
     for method in ("POST", "GET"):
         reply = request(front.address, method, path)
         assert reply.status in {400, 404}
