@@ -78,7 +78,8 @@ fi
 #   explicit             only the sidecar loads and unloads.
 #   auto-complete        off: entries are complete, and a guessed config would hide one that is not.
 #   strict-readiness     off: one tenant that fails to load must not make the whole server "not ready".
-#   metrics              off unless asked for: 13 series a model, 4 of which outlive it. The sidecar has its own.
+#   metrics              off unless asked for. They cost the server next to nothing, but whoever scrapes them gets 13
+#                        series for each resident tenant, and keeps 4 for each that ever was. The sidecar has its own.
 #   gpu and cpu metrics  off: NVML and a polling thread, for nothing that the machine's own monitoring lacks.
 #   pinned memory        none: it is a GPU's staging buffer.
 #   sagemaker, vertex    off: other front ends on other ports; Vertex's starts by itself where AIP_MODE is set.

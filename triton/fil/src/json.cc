@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <stdexcept>
 
 namespace fil::json {
@@ -121,10 +120,10 @@ class Parser {
   Value number() {
     const auto start = at_;
     while (at_ < text_.size() && std::string_view("+-.eE0123456789").find(text_[at_]) != std::string_view::npos) ++at_;
-    const std::string digits(text_.substr(start, at_ - start));
-    char* end = nullptr;
-    const double parsed = std::strtod(digits.c_str(), &end);
-    if (digits.empty() || end != digits.c_str() + digits.size() || !std::isfinite(parsed)) fail("expected a value");
+    double parsed = 0;
+    const char* end = text_.data() + at_;
+    const auto [stopped, error] = std::from_chars(text_.data() + start, end, parsed);
+    if (error != std::errc() || stopped != end) fail("expected a value");
     return Value(parsed);
   }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,6 +21,8 @@ class Value {
 
   Value() = default;
   explicit Value(Data data) : data_(std::move(data)) {}
+
+  const Data& data() const noexcept { return data_; }
 
   /// The member called `key`; null where there is none, or where this is not an object.
   const Value& operator[](std::string_view key) const;
