@@ -9,7 +9,8 @@ from loadtests.fraud_data import FEATURES, payments
 from loadtests.models import ModelSpec
 from loadtests.synthetic import SyntheticSpec
 from tools.catalog.tenant import TenantId, tenant_id
-from tools.compile.entry import Request, compile_entry
+from tools.compile.entry import compile_entry
+from tools.compile.request import Request
 
 SMALL = ModelSpec(TenantId("m1"), trees=10, depth=3, seed=5, rows=1_000)
 

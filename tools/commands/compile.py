@@ -1,6 +1,7 @@
 """`orchard compile`."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -50,9 +51,10 @@ def compile_command(
     with progress:
         bar = progress.add_task("compiling", total=len(requests))
         limits = Limits(memory << 30, seconds)
-        for result in compile_models(requests, out, jobs or os.cpu_count() or 1, limits, entries):
-            results.append(result)
-            progress.advance(bar)
+        with closing(compile_models(requests, out, jobs or os.cpu_count() or 1, limits, entries)) as compiling:
+            for result in compiling:
+                results.append(result)
+                progress.advance(bar)
     compiled = [result for result in results if isinstance(result, Compiled)]
     failed = [result for result in results if isinstance(result, Failed)]
     _show_compiled(console, compiled, out)

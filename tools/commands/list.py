@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from tools.catalog.catalog import Catalog, NoSuchTenantError, StoredVersion
@@ -37,7 +38,7 @@ def _list_tenants(catalog: Catalog, as_json: bool) -> None:
         typer.echo(json.dumps([_tenant_json(state) for state in states], indent=1))
         return
     table = Table("tenant", "live version", box=None)
-    for name in ("bundle MB", "resident MB", "features"):
+    for name in ("bundle", "resident", "features"):
         table.add_column(name, justify="right")
     table.add_column("objective")
     table.add_column("published at")
@@ -55,8 +56,8 @@ def _tenant_row(state: TenantState) -> list[str]:
     return [
         state.tenant,
         str(pointer.version),
-        _megabytes(pointer.bundle_bytes),
-        _megabytes(pointer.manifest.resident_bytes),
+        decimal(pointer.bundle_bytes),
+        decimal(pointer.manifest.resident_bytes),
         str(pointer.manifest.features),
         pointer.manifest.objective,
         pointer.published_at[:19].replace("T", " "),
@@ -89,10 +90,10 @@ def _list_versions(catalog: Catalog, tenant: TenantId, as_json: bool) -> None:
         typer.echo(json.dumps([_version_json(stored, live) for stored in versions], indent=1))
         return
     table = Table("version", "", box=None)
-    table.add_column("bundle MB", justify="right")
+    table.add_column("bundle", justify="right")
     for stored in versions:
         mark = "[green]live[/green]" if stored.version == live else ""
-        table.add_row(str(stored.version), mark, _megabytes(stored.bundle_bytes))
+        table.add_row(str(stored.version), mark, decimal(stored.bundle_bytes))
     console = Console(highlight=False)
     console.print(table)
     if live is None:
@@ -101,7 +102,3 @@ def _list_versions(catalog: Catalog, tenant: TenantId, as_json: bool) -> None:
 
 def _version_json(stored: StoredVersion, live: int | None) -> dict[str, Any]:
     return {"version": stored.version, "bundle_bytes": stored.bundle_bytes, "live": stored.version == live}
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.2f}"

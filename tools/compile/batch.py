@@ -4,6 +4,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,9 +87,10 @@ def compile_models(
         entries.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=out) as scratch:
         works = (Job(request, Path(scratch) / str(number)) for number, request in enumerate(requests))
-        for outcome in run_in_children("tools.compile.entry", "compile_job", works, jobs, limits):
-            yield _finish(outcome, out, entries)
-            shutil.rmtree(outcome.work.folder, ignore_errors=True)
+        with closing(run_in_children("tools.compile.worker", "compile_job", works, jobs, limits)) as outcomes:
+            for outcome in outcomes:
+                yield _finish(outcome, out, entries)
+                shutil.rmtree(outcome.work.folder, ignore_errors=True)
 
 
 def _requests(named: list[tuple[Path, str]], version: int, release: str) -> list[Request]:

@@ -11,8 +11,8 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
@@ -23,16 +23,21 @@ from tools.compile.errors import RefusedError
 Work = TypeVar("Work")
 JsonObject = dict[str, Any]
 
+_ANSWER_BYTES_MAX = 1 << 20
+# Imported once, before any child is forked. Python has one fork server per process, so there is one list.
+_PRELOADED = ["__main__", "tools.compile.worker"]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one child may use: bytes of memory of its own, and seconds, by the clock and of CPU alike."""
+    """What one child may use: bytes of memory of its own, and seconds, by the clock as well as of CPU."""
 
     memory_bytes: int = 4 << 30
     seconds: int = 600
 
     def apply_to_this_process(self) -> None:
-        """Let the kernel hold this process to them: memory it cannot get, a signal when the CPU time is up."""
+        """Let the kernel hold this process to them: it gets no more memory, and a signal ends it when time is up."""
+        signal.alarm(self.seconds)
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes))
         resource.setrlimit(resource.RLIMIT_CPU, (self.seconds, self.seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -55,9 +60,11 @@ class _Child(Generic[Work]):
     deadline: float
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.process.close()
+        """End it, if it has not ended; again if need be."""
+        with suppress(ValueError):  # closed already
+            self.process.kill()
+            self.process.join()
+            self.process.close()
         self.answers.close()
 
 
@@ -67,7 +74,7 @@ def run_in_children(
     works: Iterable[Work],
     jobs: int,
     limits: Limits,
-) -> Iterator[Outcome[Work]]:
+) -> Generator[Outcome[Work]]:
     """Call `function` of `module` on each of `works` in a child process of its own, at most `jobs` at once.
 
     They are named, not given, so that this process need not import what the children do. The function takes one
@@ -75,19 +82,22 @@ def run_in_children(
     early (an exception, Ctrl-C, closing the iterator) stops the children with it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", module])
+    context.set_forkserver_preload(_PRELOADED)
     waiting, running = iter(works), list[_Child[Work]]()
     try:
         while True:
             while len(running) < jobs and (work := next(waiting, None)) is not None:
-                running.append(_start(context, (module, function), work, limits))
+                with _no_interruption():
+                    running.append(_start(context, (module, function), work, limits))
             if not running:
                 return
             first = min(child.deadline for child in running)
             ready = connection.wait([child.answers for child in running], max(0.0, first - time.monotonic()))
             for child in [c for c in running if c.answers in ready or c.deadline <= time.monotonic()]:
+                outcome = _outcome(child, limits)
+                child.stop()
                 running.remove(child)
-                yield _outcome(child, limits)
+                yield outcome
     finally:
         for child in running:
             child.stop()
@@ -95,7 +105,7 @@ def run_in_children(
 
 def failure_of(exit_code: int) -> str:
     """Why a child that said nothing ended, from its exit code (negative: the signal that ended it)."""
-    if exit_code == -signal.SIGXCPU:
+    if exit_code in (-signal.SIGXCPU, -signal.SIGALRM):
         return "it took too long: the time limit stopped it"
     if exit_code == -signal.SIGKILL:
         return "it was killed, probably for want of memory"
@@ -113,7 +123,7 @@ def answer_of(function: Callable[[], JsonObject]) -> JsonObject:
     except MemoryError:
         return {"refused": "it needs more memory than the limit allows"}
     except OSError as error:
-        return {"refused": f"it cannot be read or written: {error}"}
+        return {"broken": f"a file cannot be read or written: {error}"}
     except Exception as error:
         if "bad_alloc" in str(error):
             return {"refused": "it needs more memory than the limit allows"}
@@ -147,18 +157,22 @@ def _child(target: tuple[str, str], work: Any, limits: Limits, send: connection.
 
 
 def _outcome(child: _Child[Work], limits: Limits) -> Outcome[Work]:
-    raw = b""
-    if child.answers.poll():
-        with suppress(EOFError):
-            raw = child.answers.recv_bytes(1 << 20)
-    elif child.deadline <= time.monotonic():
-        child.stop()
+    if not child.answers.poll():
         return Outcome(child.work, failure=f"it took longer than {limits.seconds} s")
-    child.process.join()
-    exit_code = child.process.exitcode or 0
-    child.stop()
-    if not raw:
-        return Outcome(child.work, failure=failure_of(exit_code))
-    answer: JsonObject = json.loads(raw)
+    try:
+        answer: JsonObject = json.loads(child.answers.recv_bytes(_ANSWER_BYTES_MAX))
+    except EOFError:
+        child.process.join()
+        return Outcome(child.work, failure=failure_of(child.process.exitcode or 0))
     failure = answer.get("refused", answer.get("broken"))
     return Outcome(child.work, failure=failure) if failure else Outcome(child.work, answer)
+
+
+@contextmanager
+def _no_interruption() -> Iterator[None]:
+    """Put Ctrl-C off: a child that is started but not yet written down could not be stopped."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

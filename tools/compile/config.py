@@ -26,7 +26,7 @@ def parse_release(text: str) -> tuple[int, int]:
     Raises:
         BadReleaseError: it is no release, or not between the oldest and the newest known.
     """
-    found = re.fullmatch(r"(\d\d)\.(0[1-9]|1[0-2])", text)
+    found = re.fullmatch(r"([0-9]{2})\.(0[1-9]|1[0-2])", text)
     release = (int(found[1]), int(found[2])) if found else (0, 0)
     if not OLDEST_RELEASE <= release <= NEWEST_RELEASE:
         raise BadReleaseError(

@@ -1,20 +1,17 @@
 """One model, from its file to a proved repository entry. Runs in a child process: it opens the model."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import treelite
 import xgboost
 
-from tools.catalog.bundle import write_bundle
 from tools.catalog.manifest import MANIFEST_NAME, FileDigest, Manifest
 from tools.compile.booster import describe_booster, open_booster
 from tools.compile.checkpoint import convert, write_checkpoint
-from tools.compile.children import JsonObject
 from tools.compile.config import render_config
 from tools.compile.proof import prove
-from tools.compile.request import Job, Request
+from tools.compile.request import Request
 from tools.compile.rows import proof_rows
 from tools.compile.size import resident_bytes
 from tools.compile.source import read_model
@@ -41,7 +38,7 @@ def compile_entry(request: Request, entry: Path) -> Manifest:
     manifest = Manifest(
         tenant=request.tenant,
         version=request.version,
-        files=tuple(_digests(entry)),
+        files=(_digest(entry, "config.pbtxt"), _digest(entry, f"{request.version}/checkpoint.tl")),
         features=described.features,
         outputs=described.outputs,
         objective=described.objective,
@@ -58,14 +55,6 @@ def compile_entry(request: Request, entry: Path) -> Manifest:
     return manifest
 
 
-def compile_job(job: Job) -> JsonObject:
-    """Compile `job.request` into `job.entry`, and pack it into `job.bundle`. For `run_in_children`."""
-    manifest = compile_entry(job.request, job.entry)
-    write_bundle(job.entry, manifest, job.bundle)
-    return {"manifest": manifest.to_json()}
-
-
-def _digests(entry: Path) -> Iterator[FileDigest]:
-    for path in sorted(path for path in entry.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        yield FileDigest(path.relative_to(entry).as_posix(), hashlib.sha256(content).hexdigest(), len(content))
+def _digest(entry: Path, name: str) -> FileDigest:
+    content = (entry / name).read_bytes()
+    return FileDigest(name, hashlib.sha256(content).hexdigest(), len(content))

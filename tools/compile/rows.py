@@ -72,7 +72,8 @@ class _Way:
     def __init__(self, tree: Tree, parents: NDArray[np.int64], node: int) -> None:
         self._low: dict[int, np.float32] = {}
         self._high: dict[int, np.float32] = {}
-        self._category: dict[int, np.float32] = {}
+        self._listed: dict[int, set[int]] = {}
+        self._unlisted: dict[int, set[int]] = {}
         while node:
             parent = int(parents[node])
             self._turn(tree, parent, right=int(tree.cright[parent]) == node)
@@ -81,18 +82,26 @@ class _Way:
     def apply(self, row: Floats) -> None:
         """Write the values into `row`."""
         for feature, high in self._high.items():
-            row[feature] = np.nextafter(high, np.float32(-np.inf))
+            row[feature] = _around(np.array([high]))[0]
         for feature, low in self._low.items():
-            row[feature] = low
-        for feature, category in self._category.items():
-            row[feature] = category
+            row[feature] = _around(np.array([low]))[1]
+        for feature in self._listed.keys() | self._unlisted.keys():
+            row[feature] = self._category(feature)
+
+    def _category(self, feature: int) -> float:
+        out = self._unlisted.get(feature, set())
+        choice = self._listed.get(feature, range(len(out) + 1))
+        # Where no category is left, a missing value may still come this way.
+        return min(set(choice) - out, default=np.nan)
 
     def _turn(self, tree: Tree, node: int, right: bool) -> None:
         feature = int(tree.split_index[node])
         if tree.node_type[node] == CATEGORICAL:
-            listed = tree.categories(node)
-            free = np.setdiff1d(np.arange(len(listed) + 1), listed)[0]
-            self._category.setdefault(feature, np.float32(listed[0] if right else free))
+            listed = set(tree.categories(node).tolist())
+            if right:
+                self._listed[feature] = self._listed.get(feature, listed) & listed
+            else:
+                self._unlisted[feature] = self._unlisted.get(feature, set()) | listed
         elif right:
             self._low[feature] = max(self._low.get(feature, tree.threshold[node]), tree.threshold[node])
         else:
@@ -122,9 +131,10 @@ def _values_of(thresholds: Floats) -> Floats:
 
 
 def _around(thresholds: Floats) -> Floats:
-    """The thresholds, and their neighbours on both sides; finite, because XGBoost refuses anything else."""
+    """Their neighbours below, the thresholds, their neighbours above; finite, because XGBoost refuses all else."""
     infinity = np.float32(np.inf)
-    near = [np.nextafter(thresholds, -infinity), thresholds, np.nextafter(thresholds, infinity)]
+    with np.errstate(over="ignore"):
+        near = [np.nextafter(thresholds, -infinity), thresholds, np.nextafter(thresholds, infinity)]
     finite: Floats = np.clip(np.concatenate(near), -_FLOAT32_MAX, _FLOAT32_MAX)
     return finite
 
