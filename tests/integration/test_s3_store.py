@@ -65,6 +65,7 @@ def put_meanwhile(store: S3Store, key: str, bodies: list[bytes], stop: threading
     while not stop.is_set():
         for body in bodies:
             store.put(key, body)
+            time.sleep(0.01)
 
 
 def test_an_object_is_read_as_it_was_put(store: S3Store) -> None:

@@ -99,18 +99,17 @@ class Catalog:
         self._store = store
 
     def live(self, tenant: TenantId, known_etag: str | None = None) -> Live | NotChanged:
-        """The live pointer of a tenant, or `NOT_CHANGED` if it still has `known_etag`. One request.
+        """The live pointer of a tenant, or `NOT_CHANGED` if it still has `known_etag`. One read.
 
         Raises:
             NoSuchTenantError: it has none.
             BadPointerError: it is damaged.
         """
-        found = self._store.read(_live_key(tenant), known_etag)
-        if found is None:
-            raise NoSuchTenantError(f"there is no tenant {tenant!r}: publish it first")
-        if found is NOT_CHANGED:
-            return NOT_CHANGED
-        return Live(LivePointer.from_json(found.body, tenant), found.etag)
+        try:
+            return self._read_live(tenant, known_etag)
+        except BadPointerError:
+            # Not every server replaces an object as S3 does: one that was just being replaced is sound the next time.
+            return self._read_live(tenant, known_etag)
 
     def fetch(self, pointer: LivePointer, into: Path) -> None:
         """Download the bundle a pointer names and unpack it into the empty folder `into`, verifying as it comes.
@@ -122,19 +121,21 @@ class Catalog:
             BadBundleError: the bytes are not what the pointer says.
             OSError: the disk failed.
         """
-        gone = f"version {pointer.version} of {pointer.tenant} has just gone: read the live pointer again"
+        gone = BundleGoneError(
+            f"version {pointer.version} of {pointer.tenant} was removed or replaced: read the live pointer again"
+        )
         found = self._store.open(_bundle_key(pointer.tenant, pointer.version))
         if found is None or found is NOT_CHANGED:
-            raise BundleGoneError(gone)
+            raise gone
         with found:
-            if found.stat.bytes != pointer.bundle_bytes:
-                raise BadBundleError(
-                    f"the bundle has {found.stat.bytes} bytes, not {pointer.bundle_bytes} as published"
-                )
             try:
-                unpack_bundle(HashingStream(found, pointer.bundle_sha256), into, pointer.manifest)
+                _unpack(found, pointer, into)
             except ObjectChangedError:
-                raise BundleGoneError(gone) from None
+                raise gone from None
+            except BadBundleError:
+                if self._etag(pointer.tenant, pointer.version) != found.stat.etag:
+                    raise gone from None
+                raise
 
     def publish(self, bundle: Path) -> Release:
         """Verify a bundle file, upload it, and make it the live version of its tenant.
@@ -177,11 +178,14 @@ class Catalog:
         """
         live = self._pointer(tenant)
         target = to if to is not None else self._version_before(tenant, live.version)
-        pointer = self._pointer_to_stored(tenant, target)
+        try:
+            pointer = self._pointer_to_stored(tenant, target)
+        except ObjectChangedError:
+            raise _removed(tenant, target) from None
         self._point(pointer)
         if self._etag(tenant, target) is None:
             self._heal(tenant)
-            raise ConflictError(f"version {target} of {tenant} was removed meanwhile: see what orchard list shows")
+            raise _removed(tenant, target)
         return pointer
 
     def prune(self, tenant: TenantId, keep: int) -> list[int]:
@@ -228,6 +232,14 @@ class Catalog:
         for name in self._store.list_folders():
             with contextlib.suppress(BadTenantIdError):
                 yield tenant_id(name)
+
+    def _read_live(self, tenant: TenantId, known_etag: str | None) -> Live | NotChanged:
+        found = self._store.read(_live_key(tenant), known_etag)
+        if found is None:
+            raise NoSuchTenantError(f"there is no tenant {tenant!r}: publish it first")
+        if found is NOT_CHANGED:
+            return NOT_CHANGED
+        return Live(LivePointer.from_json(found.body, tenant), found.etag)
 
     def _pointer(self, tenant: TenantId) -> LivePointer:
         live = self.live(tenant)
@@ -316,6 +328,12 @@ class Catalog:
         raise _conflict(tenant)
 
 
+def _unpack(stored: ObjectStream, pointer: LivePointer, into: Path) -> None:
+    if stored.stat.bytes != pointer.bundle_bytes:
+        raise BadBundleError(f"the bundle has {stored.stat.bytes} bytes, not {pointer.bundle_bytes} as published")
+    unpack_bundle(HashingStream(stored, pointer.bundle_sha256), into, pointer.manifest)
+
+
 def _live_key(tenant: TenantId) -> str:
     return f"{tenant}/{_LIVE}"
 
@@ -336,6 +354,10 @@ def _pointer_to(bundle: ByteStream) -> LivePointer:
     stream = HashingStream(bundle)
     manifest = verify_bundle(stream)
     return LivePointer(manifest, stream.sha256, stream.bytes, utc_now())
+
+
+def _removed(tenant: TenantId, version: int) -> ConflictError:
+    return ConflictError(f"version {version} of {tenant} was removed meanwhile: see what orchard list shows")
 
 
 def _conflict(tenant: TenantId) -> ConflictError:

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 from tools.catalog.store import (
@@ -70,11 +71,12 @@ class FolderStore:
     def stat(self, key: str) -> ObjectStat | None:
         """See `Store.stat`."""
         with _explained(self._root):
-            path = self._path(key)
-            if not path.is_file():
+            try:
+                found = self._path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
                 _check_there(self._root)
                 return None
-            return _stat(key, path.stat())
+        return _stat(key, found) if S_ISREG(found.st_mode) else None
 
     def put(self, key: str, body: bytes | Path, *, if_absent: bool = False) -> str | None:
         """See `Store.put`; `if_absent` is decided atomically here."""

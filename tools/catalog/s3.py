@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -80,10 +81,10 @@ class S3Store:
 
         def attempt(deadline: Deadline) -> SmallObject:
             response = self._call("get_object", key, **_unless(known))
-            with response["Body"] as body:
+            with closing(_Body(self._place(key), response["Body"])) as body:
                 if response["ContentLength"] > SMALL_OBJECT_BYTES:
                     raise StoreError(f"{self._place(key)} is not what its name says: it is larger than 1 MiB")
-                return SmallObject(_whole(_Body(self._place(key), body), deadline), _etag(response))
+                return SmallObject(_whole(body, deadline), _etag(response))
 
         return _found(lambda: self._retrying.run(attempt))
 
@@ -176,13 +177,13 @@ class S3Store:
             if error.code in _ABSENT | _NO_SUCH_RANGE:
                 raise changed from error
             raise
-        with response["Body"] as body:
+        with closing(_Body(self._place(stat.key), response["Body"])) as body:
             # Compared here rather than asked for with If-Match, which not every server heeds.
             if _etag(response) != stat.etag:
                 raise changed
             if response["ContentLength"] != end - start:
                 raise StoreError(f"{self._place(stat.key)}: the S3 server does not serve ranges as it should")
-            return _whole(_Body(self._place(stat.key), body), deadline)
+            return _whole(body, deadline)
 
     def _put(self, key: str, body: bytes | Path, **conditions: str) -> str:
         def attempt(_: Deadline) -> str:
@@ -213,7 +214,10 @@ class S3Store:
 
 
 class _Body:
-    """The body of an answer, its errors explained."""
+    """The body of an answer, its errors explained.
+
+    Not to be had from `with response["Body"]`, which hands out a stream that does not notice a body cut short.
+    """
 
     def __init__(self, place: str, body: Any) -> None:
         self._place = place
