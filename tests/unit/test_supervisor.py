@@ -1,0 +1,139 @@
+"""Starting, watching and stopping child processes, with small real ones."""
+
+import http.server
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.supervisor import ChildDiedError, NotReadyError, Process, StoppedError, Supervisor
+
+
+class Teapot(http.server.BaseHTTPRequestHandler):
+    """Says 418 to everyone."""
+
+    def do_GET(self) -> None:
+        self.send_response(418)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture(scope="module")
+def teapot() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Teapot) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def shell(folder: Path, url: str, script: str, name: str = "child", grace: float = 5.0, ready: float = 5.0) -> Process:
+    return Process(
+        name=name,
+        command=("sh", "-c", script),
+        log=folder / f"{name}.log",
+        ready_url=url,
+        ready_status=418,
+        ready_seconds=ready,
+        grace_seconds=grace,
+        environment={"GREETING": "hello"},
+    )
+
+
+def test_output_and_environment_of_a_child_are_its_own(tmp_path: Path, teapot: str) -> None:
+    with Supervisor([shell(tmp_path, teapot, 'echo "$GREETING"; echo oops >&2; exec sleep 60')]) as running:
+        wait_until(lambda: (tmp_path / "child.log").read_text() == "hello\noops\n")
+        running.check()
+    assert running.pids() == {}
+
+
+def test_a_child_that_ends_is_named_with_its_status_and_its_last_words(tmp_path: Path, teapot: str) -> None:
+    script = "for n in $(seq 100); do echo line $n; done; sleep 0.3; exit 3"
+    with Supervisor([shell(tmp_path, teapot, script)]) as running, pytest.raises(ChildDiedError) as died:
+        running.watch()
+    message = str(died.value)
+    assert message.startswith("child ended with status 3")
+    assert "line 100" in message
+    assert "line 50\n" not in message
+
+
+def test_when_the_second_does_not_come_up_the_first_is_stopped(tmp_path: Path, teapot: str) -> None:
+    first = shell(tmp_path, teapot, "exec sleep 60", name="first")
+    second = shell(tmp_path, "http://127.0.0.1:9/", "echo waiting; exec sleep 60", name="second", ready=0.3)
+    running = Supervisor([first, second])
+    with pytest.raises(NotReadyError, match=r"(?s)second did not answer .*waiting"):
+        running.start()
+    assert running.pids() == {}
+
+
+def test_being_told_to_stop_ends_the_starting(tmp_path: Path) -> None:
+    running = Supervisor([shell(tmp_path, "http://127.0.0.1:9/", "exec sleep 60")], told_to_stop=lambda: True)
+    with pytest.raises(StoppedError):
+        running.start()
+    assert running.pids() == {}
+
+
+def test_being_told_to_stop_ends_the_watching(tmp_path: Path, teapot: str) -> None:
+    told: list[bool] = []
+    with Supervisor([shell(tmp_path, teapot, "exec sleep 60")], told_to_stop=lambda: bool(told)) as running:
+        threading.Timer(0.2, lambda: told.append(True)).start()
+        running.watch()
+        assert told
+
+
+def test_a_child_may_finish_what_it_does_before_it_goes(tmp_path: Path, teapot: str) -> None:
+    script = 'trap "sleep 0.3; echo done; exit" TERM; echo up; while :; do sleep 0.05; done'
+    with Supervisor([shell(tmp_path, teapot, script)]):
+        wait_until(lambda: (tmp_path / "child.log").read_text() == "up\n")
+    assert (tmp_path / "child.log").read_text() == "up\ndone\n"
+
+
+def test_a_child_that_will_not_go_is_killed_with_all_it_has_started(tmp_path: Path, teapot: str) -> None:
+    script = 'trap "" TERM; sleep 60 & echo $!; while :; do sleep 0.05; done'
+    with Supervisor([shell(tmp_path, teapot, script, grace=0.3)]) as running:
+        wait_until(lambda: (tmp_path / "child.log").read_text().endswith("\n"))
+        pids = [running.pids()["child"], int((tmp_path / "child.log").read_text())]
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_what_a_dead_child_left_behind_is_stopped_too(tmp_path: Path, teapot: str) -> None:
+    with Supervisor([shell(tmp_path, teapot, "sleep 60 & echo $!; wait")]) as running:
+        wait_until(lambda: (tmp_path / "child.log").read_text().endswith("\n"))
+        grandchild = int((tmp_path / "child.log").read_text())
+        os.kill(running.pids()["child"], signal.SIGKILL)
+        with pytest.raises(ChildDiedError, match="killed by SIGKILL"):
+            running.watch()
+        assert is_alive(grandchild)
+    wait_until(lambda: not is_alive(grandchild))
+
+
+def test_the_last_child_started_stops_first(tmp_path: Path, teapot: str) -> None:
+    order = tmp_path / "order"
+    script = f'trap "echo -$0 >> {order}; exit" TERM; echo "+$0" >> {order}; while :; do sleep 0.05; done'
+    children = [
+        Process(name, ("sh", "-c", script, name), tmp_path / name, teapot, ready_status=418) for name in ("a", "b", "c")
+    ]
+    with Supervisor(children):
+        wait_until(lambda: order.exists() and len(order.read_text().split()) == 3)
+    assert order.read_text().split()[3:] == ["-c", "-b", "-a"]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
