@@ -15,7 +15,7 @@ TENANTS_A_ROUND = 8
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """First answers after an eviction, for models of 1 MB and 45 MB."""
+    """First answers after an eviction from memory, for models of 1 MB and 45 MB: a round is one of each tenant."""
     return [
         *_measure_size(bench, MEDIUM, at_most(ADDED_TARGET_MS)),
         *_measure_size(bench, LARGE, None),
@@ -46,10 +46,10 @@ def _measure_size(bench: Bench, size: Size, added_target: Target | None) -> list
         alone.close()
     of_node, of_triton = _milliseconds(cold, statistics.median), _milliseconds(loads, statistics.median)
     return [
-        figure(f"cold {size.label} p50, node, from disk", "ms", of_node),
-        figure(f"cold {size.label} slowest of a round, node", "ms", _milliseconds(cold, max)),
+        figure(f"cold {size.label} p50, node", "ms", of_node),
+        figure(f"cold {size.label} slowest, node", "ms", _milliseconds(cold, max)),
         figure(f"cold {size.label} p50, Triton alone", "ms", of_triton),
-        figure(f"cold {size.label} p50, added by the node", "ms", differences(of_node, of_triton), added_target),
+        figure(f"cold {size.label} p50, added", "ms", differences(of_node, of_triton), added_target),
     ]
 
 

@@ -50,8 +50,8 @@ def measure_cycles(bench: Bench) -> list[Figure]:
     sidecar = resident_bytes(bench.node.pid("sidecar"))
     return [
         figure("Triton's RSS at the start", "MB", [start / MB]),
-        figure(f"Triton's RSS with {MOST_RESIDENT} tenants in", "MB", [at_work / MB]),
-        figure(f"RSS left by {CYCLES} loads and unloads", "MB", [(end - start) / MB], at_most(LEFT_TARGET_MB)),
+        figure(f"Triton's RSS, {MOST_RESIDENT} tenants in", "MB", [at_work / MB]),
+        figure(f"RSS left by {CYCLES} load cycles", "MB", [(end - start) / MB], at_most(LEFT_TARGET_MB)),
         figure("the sidecar's RSS", "MB", [sidecar / MB]),
     ]
 

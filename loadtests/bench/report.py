@@ -46,8 +46,8 @@ class Report:
         table.add_column("", no_wrap=True)
         table.add_column("median", justify="right", no_wrap=True)
         table.add_column("of rounds from", justify="right", style="dim", no_wrap=True)
-        table.add_column("target", justify="right")
-        table.add_column("met", justify="center")
+        table.add_column("target", justify="right", no_wrap=True)
+        table.add_column("met", no_wrap=True)
         for figures in self.measured.values():
             table.add_section()
             for figure in figures:

@@ -82,7 +82,7 @@ def _figures(rounds: dict[str, list[_Round]]) -> list[Figure]:
         figure("CPU a request, nginx", "µs", front["nginx"], at_most(40)),
         figure("CPU a request, sidecar", "µs", front["sidecar"]),
         figure("CPU a request, Triton direct", "µs", triton["direct"]),
-        figure("CPU a request, Triton behind nginx", "µs", triton["nginx"]),
+        figure("CPU a request, Triton via nginx", "µs", triton["nginx"]),
         figure("1 connection p50, direct", "µs", p50["direct"]),
         figure("1 connection p50, nginx", "µs", p50["nginx"]),
         figure("1 connection p50, sidecar", "µs", p50["sidecar"]),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from loadtests.admin import AdminError
 from loadtests.demo.run import Demo, DemoSettings
@@ -34,7 +35,7 @@ def main(
                 console.print(f"This run's folder: {scratch}", highlight=False)
             result = Demo(settings, Screen(console, STEPS), scratch).run()
     except (PublishingError, AdminError, NginxMissingError, ChildDiedError, NotReadyError) as error:
-        console.print(f"[bold red]The demo stopped:[/] {error}", highlight=False)
+        console.print(f"[bold red]The demo stopped:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("Stopped; everything it started is gone.")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from loadtests.demo.screen import Screen
 from loadtests.publishing import PublishingError
@@ -18,7 +19,7 @@ def main(store: Annotated[str, typer.Option(help="A folder, or s3://bucket/prefi
     try:
         seed(store, Screen(console, steps=2))
     except (PublishingError, CatalogError, StoreError) as error:
-        console.print(f"[bold red]Seeding failed:[/] {error}", highlight=False)
+        console.print(f"[bold red]Seeding failed:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 
 
