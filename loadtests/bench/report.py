@@ -13,6 +13,8 @@ from rich.table import Table
 
 from loadtests.bench.figures import Figure, Target
 
+_CAPTION = "c: connections at once. Medians and ranges are those of the rounds."
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -42,10 +44,10 @@ class Report:
         path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
     def table(self) -> Table:
-        table = Table(box=box.SIMPLE, pad_edge=False)
+        table = Table(box=box.SIMPLE, pad_edge=False, caption=_CAPTION, caption_justify="left")
         table.add_column("", no_wrap=True)
         table.add_column("median", justify="right", no_wrap=True)
-        table.add_column("of rounds from", justify="right", style="dim", no_wrap=True)
+        table.add_column("range", justify="right", style="dim", no_wrap=True)
         table.add_column("target", justify="right", no_wrap=True)
         table.add_column("met", no_wrap=True)
         for figures in self.measured.values():
@@ -56,7 +58,7 @@ class Report:
 
 
 def _row(figure: Figure) -> tuple[str, str, str, str, str]:
-    spread = f"{number(figure.low)} to {number(figure.high)}" if figure.rounds > 1 else ""
+    spread = f"{number(figure.low)} .. {number(figure.high)}" if figure.rounds > 1 else ""
     met = {None: "", True: "[green]yes[/]", False: "[bold red]NO[/]"}[figure.met]
     return figure.name, f"{number(figure.median)} {figure.unit}".strip(), spread, _limit(figure.target), met
 

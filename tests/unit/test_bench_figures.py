@@ -50,7 +50,7 @@ def test_a_missed_target_is_listed_and_shown() -> None:
     shown = {line.split("  ")[0].strip(): line for line in console.export_text().splitlines()}
     assert "yes" in shown["added p50"]
     assert "NO" in shown["nginx / direct"]
-    assert "0.61 to 0.66" in shown["nginx / direct"]
+    assert "0.61 .. 0.66" in shown["nginx / direct"]
 
 
 def test_the_json_report_holds_every_figure_with_its_target(tmp_path: Path) -> None:
