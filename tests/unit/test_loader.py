@@ -16,9 +16,10 @@ from sidecar.errors import (
     TritonUnavailableError,
 )
 from sidecar.loader import Loader, LoaderLimits
-from sidecar.metrics import Metrics
+from sidecar.observability.events import Cause, Journal, Kind
+from sidecar.observability.metrics import Metrics
+from sidecar.observability.phases import Phases
 from sidecar.observer import Before
-from sidecar.phases import Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -103,7 +104,8 @@ class Bench:
         self.residency = Residency(2 * SIZE)
         changes = Changes()
         registry = CollectorRegistry()
-        self.metrics = Metrics(self.residency, registry)
+        self.journal = Journal()
+        metrics = Metrics(self.residency, self.journal, registry)
         triton = cast(TritonClient, self.triton)
         self.clock = 0.0
         self.loader = Loader(
@@ -111,9 +113,10 @@ class Bench:
             cast(Supply, self.supply),
             triton,
             cast("Recency[Before]", self.recency),
-            Unloader(self.residency, triton, changes),
+            Unloader(self.residency, triton, changes, self.journal, metrics),
             changes,
-            self.metrics,
+            self.journal,
+            metrics,
             Phases(registry),
             LoaderLimits(parallel_loads, load_deadline=1.0, cold_deadline=cold_deadline),
             clock=self.tick,
@@ -163,7 +166,28 @@ async def test_the_least_recently_used_makes_room_and_is_gone_before_the_load(be
         await bench.call(tenant)
     assert bench.triton.asked == ["load a", "load b", "unload a", "load c"]
     assert bench.triton.most_held == 2
-    assert bench.metrics.evictions == 1
+    assert bench.journal.evictions == 1
+
+
+async def test_a_cold_start_is_put_down_to_what_took_the_tenant_out_of_memory(bench: Bench) -> None:
+    for tenant in (A, B, C, A):
+        await bench.call(tenant)
+    await bench.loader.unload(A)
+    await bench.call(A)
+    assert bench.journal.counts[Kind.LOADED, Cause.NEW] == 3
+    assert bench.journal.counts[Kind.LOADED, Cause.EVICTED] == 1
+    assert bench.journal.counts[Kind.LOADED, Cause.UNLOADED] == 1
+
+
+async def test_a_tenant_that_would_not_load_is_quarantined_until_it_does(bench: Bench) -> None:
+    bench.triton.failure = LoadFailedError("no")
+    with pytest.raises(LoadFailedError):
+        await bench.call(A)
+    await _until(lambda: bench.state(A) is None)
+    assert bench.journal.refused == {A: "no"}
+    bench.triton.failure = None
+    await bench.call(A)
+    assert bench.journal.refused == {}
 
 
 async def test_recency_is_read_again_before_a_victim_is_chosen_and_not_otherwise(bench: Bench) -> None:

@@ -1,7 +1,6 @@
 """`python -m sidecar`: settings from the environment, SIGTERM and SIGINT stop it."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -12,6 +11,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from sidecar.node import run
+from sidecar.observability.logs import configure_logging
+from sidecar.observability.tracing import open_tracing
 from sidecar.settings import BadSettingError, Settings
 from tools.catalog.store import StoreError
 
@@ -20,14 +21,19 @@ async def _main(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    tracing = open_tracing(os.environ)
+    try:
+        await run(settings, tracing, stop)
+    finally:
+        tracing.close()
 
 
 def main() -> int:
     """Run the sidecar; the exit status is 0 after a signal, 1 when it cannot run, 2 for a bad setting."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        uvloop.run(_main(Settings.from_environment(os.environ)))
+        settings = Settings.from_environment(os.environ)
+        configure_logging(settings.log_format)
+        uvloop.run(_main(settings))
     except BadSettingError as error:
         print(f"sidecar: {error}", file=sys.stderr)
         return 2

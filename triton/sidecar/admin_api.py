@@ -12,7 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sidecar.errors import AlreadyLoadedError, BadInputError, UnknownTenantError
 from sidecar.http_api import errors_as_json, tenant_of
 from sidecar.loader import Loader
-from sidecar.metrics import Metrics
+from sidecar.observability.events import Journal
+from sidecar.observability.metrics import Metrics
+from sidecar.observability.middleware import adopt_caller
+from sidecar.observability.tracing import Tracing
 from sidecar.observer import Before
 from sidecar.recency import Recency
 from sidecar.residency import Residency
@@ -38,6 +41,7 @@ class AdminApi:
         triton: TritonClient,
         invocations: Invocations,
         updates: LiveUpdates,
+        journal: Journal,
         metrics: Metrics,
         store: str,
     ) -> None:
@@ -48,12 +52,13 @@ class AdminApi:
         self._triton = triton
         self._invocations = invocations
         self._updates = updates
+        self._journal = journal
         self._metrics = metrics
         self._store = store
 
-    def build_app(self, max_body: int) -> web.Application:
+    def build_app(self, tracing: Tracing, max_body: int) -> web.Application:
         """The application; `max_body` is in bytes."""
-        app = web.Application(client_max_size=max_body, middlewares=[errors_as_json])
+        app = web.Application(client_max_size=max_body, middlewares=[adopt_caller(tracing), errors_as_json])
         app.add_routes(
             [
                 web.get("/ping", self._ping),
@@ -87,8 +92,8 @@ class AdminApi:
                 "hits": self._metrics.hits,
                 "misses": self._metrics.misses,
                 "hit_ratio": self._metrics.hits / requests if requests else None,
-                "evictions": self._metrics.evictions,
-                "loads": self._metrics.loads,
+                "evictions": self._journal.evictions,
+                "loads": self._journal.loads,
                 "tenants": [_status_of(slot) for slot in self._residency],
             }
         )

@@ -4,6 +4,7 @@ Only what concerns one tenant, and the server's health, is offered: loading, lis
 logging stay Triton's own, out of reach.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,10 @@ from tritonclient.grpc import service_pb2
 
 from sidecar.errors import BadInputError, ServingError
 from sidecar.kserve import InferRequest, TensorHeader, check_request
+from sidecar.observability.request_ids import HEADER as REQUEST_ID
+from sidecar.observability.request_ids import adopt_request_id
+from sidecar.observability.tracing import Tracing
+from sidecar.observability.traffic import Start, Traffic
 from sidecar.serving import Serving
 from sidecar.triton_client import GRPC_OPTIONS
 from tools.catalog.manifest import Manifest
@@ -20,6 +25,7 @@ from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 SERVICE = "inference.GRPCInferenceService"
 COLD_KEY = "orchard-cold"
+_REQUEST_ID_KEY = REQUEST_ID.lower()
 
 _FORWARD_DEADLINE = 60.0  # seconds
 _STATUS = {
@@ -38,9 +44,11 @@ Method = Callable[[bytes, Context], Awaitable[bytes]]
 class GrpcApi:
     """The public gRPC port."""
 
-    def __init__(self, serving: Serving, channel: Any, max_body: int) -> None:
+    def __init__(self, serving: Serving, channel: Any, traffic: Traffic, tracing: Tracing, max_body: int) -> None:
         """`channel` leads to Triton; `max_body` is in bytes."""
         self._serving = serving
+        self._traffic = traffic
+        self._tracing = tracing
         self._max_body = max_body
         self._calls = {name: channel.unary_unary(f"/{SERVICE}/{name}") for name in _METHODS}
 
@@ -56,6 +64,9 @@ class GrpcApi:
 
     def _guarded(self, method: Method) -> Method:
         async def answer(request: bytes, context: Context) -> bytes:
+            sent = dict(context.invocation_metadata())
+            context.set_trailing_metadata(((_REQUEST_ID_KEY, adopt_request_id(sent)),))
+            self._tracing.adopt(sent)
             try:
                 return await method(request, context)
             except ServingError as error:
@@ -121,13 +132,17 @@ class GrpcApi:
         check: Callable[[Manifest], None] | None = None,
     ) -> bytes:
         tenant, version = _tenant(tenant_text), _version(version_text)
+        began, start = time.monotonic(), Start.WARM
         reply = await self._attempt(name, request)
         if _is_missing(reply):
             reply, origin = await self._serving.call(
                 tenant, version, check, lambda: self._attempt(name, request), _is_missing
             )
             if origin is not None:
+                start = Start(origin.value)
                 await context.send_initial_metadata(((COLD_KEY, origin.value),))
+        if name == "ModelInfer":
+            self._traffic.add(tenant, _code(reply), start, time.monotonic() - began)
         if isinstance(reply, grpc.aio.AioRpcError):
             raise reply
         return reply
@@ -160,6 +175,11 @@ def _read(message: Any, request: bytes) -> Any:
 
 def _is_missing(reply: bytes | grpc.aio.AioRpcError) -> bool:
     return isinstance(reply, grpc.aio.AioRpcError) and reply.code() in _NOT_RESIDENT
+
+
+def _code(reply: bytes | grpc.aio.AioRpcError) -> str:
+    code = reply.code() if isinstance(reply, grpc.aio.AioRpcError) else grpc.StatusCode.OK
+    return str(code.name)
 
 
 def _tenant(text: str) -> TenantId:

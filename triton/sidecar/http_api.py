@@ -8,6 +8,8 @@ from multidict import CIMultiDict
 
 from sidecar.errors import BadInputError, ServingError, UnknownTenantError
 from sidecar.kserve import BINARY_HEADER, check_request, read_request
+from sidecar.observability.middleware import adopt_caller
+from sidecar.observability.tracing import Tracing
 from sidecar.serving import Serving, model_path
 from sidecar.supply import Origin
 from sidecar.triton_client import Answer, TritonClient
@@ -21,9 +23,9 @@ COLD_HEADER = "Orchard-Cold"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(serving: Serving, triton: TritonClient, max_body: int) -> web.Application:
+def build_app(serving: Serving, triton: TritonClient, tracing: Tracing, max_body: int) -> web.Application:
     """The application; `max_body` is in bytes."""
-    app = web.Application(client_max_size=max_body, middlewares=[errors_as_json])
+    app = web.Application(client_max_size=max_body, middlewares=[adopt_caller(tracing), errors_as_json])
     app.add_routes(_KServe(serving, triton).routes())
     return app
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from sidecar.changes import Changes
 from sidecar.errors import BusyError, CannotFitError, ServingError
-from sidecar.metrics import Metrics
+from sidecar.observability.events import Cause, Journal
+from sidecar.observability.metrics import Metrics
+from sidecar.observability.phases import Phase, Phases
 from sidecar.observer import Before
-from sidecar.phases import Phase, Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -43,6 +44,7 @@ class Loader:
         recency: Recency[Before],
         unloader: Unloader,
         changes: Changes,
+        journal: Journal,
         metrics: Metrics,
         phases: Phases,
         limits: LoaderLimits,
@@ -54,6 +56,7 @@ class Loader:
         self._recency = recency
         self._unloader = unloader
         self._changes = changes
+        self._journal = journal
         self._metrics = metrics
         self._phases = phases
         self._limits = limits
@@ -86,13 +89,13 @@ class Loader:
             self._residency.release(tenant, serial)
             self._changes.ring()
 
-    async def unload(self, tenant: TenantId) -> None:
-        """Unload a tenant, as asked by hand; returns when Triton has reported it gone. An update ends first."""
+    async def unload(self, tenant: TenantId, cause: Cause = Cause.UNLOADED) -> None:
+        """Unload a tenant; returns when Triton has reported it gone. An update ends first."""
         first = self._residency.get(tenant)
         while first and (slot := self._residency.get(tenant)) and slot.serial == first.serial:
             if slot.state is State.RESIDENT and not (slot.claimed or slot.incoming):
                 self._residency.start_unloading(tenant)
-                self._unloader.start((tenant,))
+                self._unloader.start((tenant,), cause)
             await self._changes.wait()
 
     async def update(self, tenant: TenantId, offer: Offer) -> None:
@@ -115,13 +118,14 @@ class Loader:
         except TimeoutError:
             raise self._too_late(tenant) from None
         except CannotFitError:
-            await self.unload(tenant)
+            await self.unload(tenant, Cause.OUTGROWN)
         finally:
             self._residency.release(tenant, slot.serial)
             self._changes.ring()
 
     async def _replace(self, tenant: TenantId, offer: Offer) -> None:
         version = offer.manifest.version
+        began = time.monotonic()
         try:
             await self._make_room(tenant, offer.manifest.resident_bytes)
             self._residency.start_updating(tenant)
@@ -131,7 +135,7 @@ class Loader:
             self._residency.give_up(tenant)
             raise
         self._residency.updated(tenant, version)
-        log.info("%s v%d has taken over", tenant, version)
+        self._journal.updated(tenant, version, time.monotonic() - began)
 
     async def _await_departure(self, tenant: TenantId, offer: Offer | None) -> Offer | None:
         """Wait out an unload under way; a load beside it would need the memory twice."""
@@ -171,7 +175,7 @@ class Loader:
     def _ended(self, tenant: TenantId, task: asyncio.Task[Origin]) -> None:
         del self._starts[tenant]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("cold start of %s failed: %s", tenant, error)
+            self._journal.load_failed(tenant, error)
             if not isinstance(error, ServingError):
                 log.error("this is a fault of the sidecar", exc_info=error)
 
@@ -187,10 +191,10 @@ class Loader:
                 self._residency.check_fits(tenant, offer.manifest.resident_bytes)
                 origin = await self._supply.bring(offer)
                 async with self._turns:
-                    with self._phases.timed(Phase.ROOM):
+                    with self._phases.timed(Phase.ROOM, tenant):
                         await self._make_room(tenant, offer.manifest.resident_bytes)
                     self._residency.start_loading(tenant, offer.manifest.version)
-                    with self._phases.timed(Phase.LOAD):
+                    with self._phases.timed(Phase.LOAD, tenant):
                         await self._load(tenant)
         except TimeoutError:
             raise self._too_late(tenant) from None
@@ -201,7 +205,7 @@ class Loader:
             self._changes.ring()
         took = time.monotonic() - began
         self._metrics.cold_start(origin, took)
-        log.info("%s v%d is resident, from %s in %.0f ms", tenant, offer.manifest.version, origin.value, 1e3 * took)
+        self._journal.loaded(tenant, offer.manifest.version, origin.value, took)
         return origin
 
     async def _make_room(self, tenant: TenantId, size: int) -> None:
@@ -211,10 +215,7 @@ class Loader:
                 await self._recency.refresh()
             while (victims := self._residency.claim(tenant, size)) is None:
                 await self._changes.wait()
-        for victim in victims:
-            log.info("%s is evicted for %s", victim, tenant)
-        self._metrics.evictions += len(victims)
-        self._unloader.start(victims)
+        self._unloader.start(victims, Cause.EVICTED, f"to make room for {tenant}")
         while not self._residency.has_room_for(tenant):
             await self._changes.wait()
 
@@ -224,6 +225,6 @@ class Loader:
         except BaseException:
             # Triton may hold part of it, or still be at it: the bytes count until its index says that they are gone.
             self._residency.start_unloading(tenant)
-            self._unloader.start((tenant,))
+            self._unloader.start((tenant,), Cause.FAILED)
             raise
         self._residency.loaded(tenant, self._clock())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import Any
 
 from aiohttp import web
@@ -17,9 +17,14 @@ from sidecar.errors import ServingError
 from sidecar.grpc_api import GrpcApi
 from sidecar.http_api import build_app
 from sidecar.loader import Loader, LoaderLimits
-from sidecar.metrics import Metrics
+from sidecar.observability.events import Journal
+from sidecar.observability.front_log import FrontLog
+from sidecar.observability.metrics import Metrics, NodeMetrics
+from sidecar.observability.phases import Phases
+from sidecar.observability.top_tenants import TopTenants
+from sidecar.observability.tracing import Tracing
+from sidecar.observability.traffic import Traffic
 from sidecar.observer import Before, Observer
-from sidecar.phases import Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.sagemaker_api import SageMakerApi
@@ -40,7 +45,7 @@ _GRACE = 5.0  # seconds for calls under way when told to stop
 _RETRY = 0.2
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     async with AsyncExitStack() as stack:
         triton = await stack.enter_async_context(TritonClient(settings.triton_http, settings.triton_grpc))
@@ -50,34 +55,43 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         residency = Residency(settings.memory_budget, settings.pinned)
         store = open_store(settings.store)
         registry = CollectorRegistry()
-        phases = Phases(registry)
+        phases = Phases(registry, tracing)
         supply = Supply(
             Catalog(store), DropIns(store, disk), disk, lambda tenant: residency.get(tenant) is not None, phases
         )
         stack.callback(supply.close)
         changes = Changes()
-        metrics = Metrics(residency, registry)
-        unloader = Unloader(residency, triton, changes)
-        observer = Observer(residency, disk, unloader, metrics, changes)
-        recency = Recency(triton, observer.begin, observer.observe)
+        journal = Journal()
+        metrics = Metrics(residency, journal, registry)
+        traffic = Traffic(TopTenants(settings.top_tenants, settings.pinned))
+        registry.register(traffic)
+        unloader = Unloader(residency, triton, changes, journal, metrics)
+        observer = Observer(residency, disk, unloader, journal, metrics, changes)
+        recency = Recency(triton, observer.begin, observer.observe, metrics.triton_answers)
         limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
-        loader = Loader(residency, supply, triton, recency, unloader, changes, metrics, phases, limits)
+        loader = Loader(residency, supply, triton, recency, unloader, changes, journal, metrics, phases, limits)
         serving = Serving(residency, supply, loader, recency, metrics, phases)
         updates = LiveUpdates(residency, supply, loader)
         invocations = Invocations(serving, triton)
-        admin = AdminApi(residency, serving, loader, recency, triton, invocations, updates, metrics, settings.store)
-        public = build_app(serving, triton, settings.max_body)
+        admin = AdminApi(
+            residency, serving, loader, recency, triton, invocations, updates, journal, metrics, settings.store
+        )
+        public = build_app(serving, triton, tracing, settings.max_body)
+        grpc_api = GrpcApi(serving, triton.channel, traffic, tracing, settings.max_body)
         public.add_routes(SageMakerApi(invocations).routes())
 
+        if settings.front_log:
+            front_log = stack.enter_context(closing(FrontLog(settings.front_log, traffic)))
+            front_log.open()
+            await stack.enter_async_context(_background(front_log.run(settings.statistics_interval)))
         await _first_look(recency, stop)
+        registry.register(NodeMetrics(disk, supply, await triton.version()))
         await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
         await stack.enter_async_context(_background(updates.run(settings.update_interval)))
         await stack.enter_async_context(_background(_load_pinned(loader, residency)))
-        await stack.enter_async_context(_http(admin.build_app(settings.max_body), settings.admin))
+        await stack.enter_async_context(_http(admin.build_app(tracing, settings.max_body), settings.admin))
         await stack.enter_async_context(_http(public, settings.http))
-        await stack.enter_async_context(
-            _grpc(GrpcApi(serving, triton.channel, settings.max_body).build_server(), settings.grpc)
-        )
+        await stack.enter_async_context(_grpc(grpc_api.build_server(), settings.grpc))
         log.info("ready: admin on %s, cold path on %s, gRPC on %s", settings.admin, settings.http, settings.grpc)
         await stop.wait()
 

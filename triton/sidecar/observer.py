@@ -1,19 +1,17 @@
 """What Triton's statistics say of the residency table: who was used, who is there unasked, who is gone."""
 
-import logging
 from dataclasses import dataclass
 
 from sidecar.changes import Changes
 from sidecar.disk import DiskTier
-from sidecar.metrics import Metrics
+from sidecar.observability.events import Cause, Journal
+from sidecar.observability.metrics import Metrics
 from sidecar.recency import Touch
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.triton_client import Usage
 from sidecar.unloader import Unloader
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,18 @@ class Observer:
     """Keeps the table true to what Triton really holds."""
 
     def __init__(
-        self, residency: Residency, disk: DiskTier, unloader: Unloader, metrics: Metrics, changes: Changes
+        self,
+        residency: Residency,
+        disk: DiskTier,
+        unloader: Unloader,
+        journal: Journal,
+        metrics: Metrics,
+        changes: Changes,
     ) -> None:
         self._residency = residency
         self._disk = disk
         self._unloader = unloader
+        self._journal = journal
         self._metrics = metrics
         self._changes = changes
 
@@ -48,19 +53,22 @@ class Observer:
         """Take in one reading of Triton's statistics; `before` is what `begin` returned when it was asked for."""
         for touch in news:
             self._metrics.requests += touch.uses
-            self._residency.touch(TenantId(touch.tenant), touch.at, touch.uses)
+            self._metrics.failures += touch.failures
+            self._metrics.inference_seconds += touch.seconds
+            if touch.uses:
+                self._residency.touch(TenantId(touch.tenant), touch.at, touch.uses)
         loaded = {model.tenant for model in usage}
         for slot in self._residency:
             # Only a slot that was resident all the while the answer was on its way can be missing from it.
             if slot.serial in before.resident and slot.state is State.RESIDENT and slot.tenant not in loaded:
-                log.warning("Triton has lost %s", slot.tenant)
                 self._residency.forget(slot.tenant)
+                self._journal.departed(slot.tenant, Cause.LOST, f"Triton has lost {slot.tenant}")
                 self._changes.ring()
         for model in usage:
             # One that had a slot then and has none now has been unloaded meanwhile.
             if model.tenant not in before.present:
                 self._adopt(model)
-        self._unloader.start(self._residency.overflow())
+        self._unloader.start(self._residency.overflow(), Cause.EVICTED, "because memory is over its budget")
 
     def _adopt(self, model: Usage) -> None:
         try:
@@ -73,9 +81,8 @@ class Observer:
         size = manifest.resident_bytes if manifest else 1
         self._residency.adopt(tenant, model.version, size, model.last_used, model.requests)
         if manifest:
-            log.info("%s v%d is resident already", tenant, model.version)
+            self._journal.adopted(tenant, model.version)
         else:
             # Nothing here says what it is or how large: whoever calls it gets it from the store, verified.
-            log.warning("%s is in Triton but not on disk: unloading it", tenant)
             self._residency.start_unloading(tenant)
-            self._unloader.start((tenant,))
+            self._unloader.start((tenant,), Cause.UNKNOWN, "to this node's disk and is unloaded")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,25 +18,39 @@ _FRESH = 0.05  # seconds: a reading this young is as good as a new one
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """`uses` more requests for a tenant, the last of them at `at` (epoch seconds)."""
+    """`uses` more requests for a tenant, the last of them at `at` (epoch seconds).
+
+    Triton answered them in `seconds` altogether; `failures` more it could not answer.
+    """
 
     tenant: str
     at: float
     uses: int
+    seconds: float = 0.0
+    failures: int = 0
 
 
-def touches(before: dict[tuple[str, int], int], after: Iterable[Usage]) -> list[Touch]:
+def touches(before: Mapping[tuple[str, int], Usage], after: Iterable[Usage]) -> list[Touch]:
     """What happened between two readings of Triton's request counts.
 
-    `before` maps (tenant, version) to the count last seen. A count below it means that the model was reloaded in
+    `before` maps (tenant, version) to what was last seen. A count below it means that the model was reloaded in
     between and started again from 0.
     """
     news = []
     for usage in after:
-        seen = before.get((usage.tenant, usage.version), 0)
-        uses = usage.requests - seen if usage.requests >= seen else usage.requests
-        if uses:
-            news.append(Touch(usage.tenant, usage.last_used, uses))
+        seen = before.get((usage.tenant, usage.version))
+        if seen is None or usage.requests < seen.requests or usage.failures < seen.failures:
+            touch = Touch(usage.tenant, usage.last_used, usage.requests, usage.seconds, usage.failures)
+        else:
+            touch = Touch(
+                usage.tenant,
+                usage.last_used,
+                usage.requests - seen.requests,
+                usage.seconds - seen.seconds,
+                usage.failures - seen.failures,
+            )
+        if touch.uses or touch.failures:
+            news.append(touch)
     return news
 
 
@@ -45,7 +59,7 @@ class Recency(Generic[Context]):
 
     `observe` is called with what Triton has loaded and what was used since the reading before. `begin` is called
     just before each reading is asked for, and what it returns is handed on to `observe`, so that the receiver can
-    tell news from what changed while the answer was on its way.
+    tell news from what changed while the answer was on its way. `on_answer` is told each time whether Triton answers.
     """
 
     def __init__(
@@ -53,11 +67,13 @@ class Recency(Generic[Context]):
         triton: TritonClient,
         begin: Callable[[], Context],
         observe: Callable[[Context, list[Usage], list[Touch]], None],
+        on_answer: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._triton = triton
         self._begin = begin
         self._observe = observe
-        self._seen: dict[tuple[str, int], int] | None = None
+        self._on_answer = on_answer
+        self._seen: dict[tuple[str, int], Usage] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -75,7 +91,7 @@ class Recency(Generic[Context]):
             usage = await self._triton.usage()
             # The first reading tells what happened before this process began: no news.
             news = touches(self._seen, usage) if self._seen is not None else []
-            self._seen = {(model.tenant, model.version): model.requests for model in usage}
+            self._seen = {(model.tenant, model.version): model for model in usage}
             self._read_at = now
             self._observe(context, usage, news)
 
@@ -88,8 +104,10 @@ class Recency(Generic[Context]):
                 if away:
                     log.info("Triton answers again")
                 away = False
+                self._on_answer(True)
             except ServingError as error:
                 if not away:
                     log.warning("no statistics: %s", error)
                 away = True
+                self._on_answer(False)
             await asyncio.sleep(interval)

@@ -1,14 +1,15 @@
 """What a call goes through, whatever it came in on: find the tenant, check the call, have it resident, ask Triton."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
 
 from sidecar.errors import UnknownTenantError
 from sidecar.loader import Loader
-from sidecar.metrics import Metrics
+from sidecar.observability.metrics import Metrics
+from sidecar.observability.phases import Phase, Phases
 from sidecar.observer import Before
-from sidecar.phases import Phase, Phases
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -90,12 +91,25 @@ class Serving:
         check: Callable[[Manifest], None] | None,
         send: Callable[[], Awaitable[Reply]],
     ) -> tuple[Reply, Origin | None]:
+        if self.is_resident(tenant):
+            return await self._answer(tenant, version, check, send)
+        with self._phases.call(tenant):
+            return await self._answer(tenant, version, check, send)
+
+    async def _answer(
+        self,
+        tenant: TenantId,
+        version: int | None,
+        check: Callable[[Manifest], None] | None,
+        send: Callable[[], Awaitable[Reply]],
+    ) -> tuple[Reply, Origin | None]:
+        began = time.monotonic()
         offer = await self._admit(tenant, version, check)
         async with self._loader.resident(tenant, offer) as origin:
             if origin is None:
                 return await send(), None
-            self._metrics.cold_calls[origin] += 1
-            with self._phases.timed(Phase.ANSWER):
+            self._metrics.waited(origin, time.monotonic() - began)
+            with self._phases.timed(Phase.ANSWER, tenant):
                 return await send(), origin
 
     async def _admit(

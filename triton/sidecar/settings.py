@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.observability.logs import LogFormat
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -46,6 +47,9 @@ class Settings:
     statistics_interval: float = 1.0
     update_interval: float = 30.0
     max_body: int = 64 * 2**20
+    front_log: Path | None = None
+    top_tenants: int = 20
+    log_format: LogFormat = LogFormat.JSON
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -71,6 +75,9 @@ class Settings:
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
             update_interval=read.seconds("ORCHARD_UPDATE_INTERVAL", 30.0),
+            front_log=read.path("ORCHARD_FRONT_LOG"),
+            top_tenants=read.count("ORCHARD_TOP_TENANTS", 20),
+            log_format=read.log_format("ORCHARD_LOG_FORMAT", LogFormat.JSON),
         )
 
 
@@ -92,6 +99,17 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self._environment.get(name) or default
+
+    def path(self, name: str) -> Path | None:
+        text = self.text(name, "")
+        return Path(text) if text else None
+
+    def log_format(self, name: str, default: LogFormat) -> LogFormat:
+        text = self.text(name, default.value)
+        try:
+            return LogFormat(text)
+        except ValueError:
+            raise BadSettingError(f"{name}={text!r} is not a log format: json or text") from None
 
     def address(self, name: str, default: str) -> Address:
         text = self.text(name, default)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -12,7 +13,7 @@ from typing import TypeVar
 from sidecar.disk import DamagedEntryError, DiskTier
 from sidecar.dropins import DropIns, version_of
 from sidecar.errors import BusyError, LoadFailedError, StoreUnavailableError, UnknownTenantError
-from sidecar.phases import Phase, Phases
+from sidecar.observability.phases import Phase, Phases
 from tools.catalog.bundle import BadBundleError
 from tools.catalog.catalog import BundleGoneError, Catalog, NoSuchTenantError
 from tools.catalog.live import BadPointerError, LivePointer
@@ -86,6 +87,11 @@ class Supply:
         self._store_threads.shutdown(wait=False, cancel_futures=True)
         self._disk_threads.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def store_answers(self) -> bool:
+        """Whether the store answered when it was last asked, or has not been asked since it should again."""
+        return self._clock() >= self._store_away_until
+
     def on_disk(self, tenant: TenantId) -> Manifest | None:
         """The manifest of the entry on disk. Every resident tenant has one."""
         return self._disk.manifest(tenant)
@@ -118,7 +124,7 @@ class Supply:
             await self._fetch(offer.pointer)
             return Origin.FETCH
         try:
-            with self._phases.timed(Phase.VERIFY):
+            with self._phases.timed(Phase.VERIFY, offer.manifest.tenant):
                 await self._on_disk(lambda: self._disk.verify(offer.manifest))
             return offer.origin
         except DamagedEntryError as error:
@@ -131,13 +137,13 @@ class Supply:
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
         try:
-            if self._clock() < self._store_away_until:
+            if not self.store_answers:
                 raise StoreDownError("the store did not answer a moment ago")
             return await self._ask_store(tenant, held)
         except BadPointerError as error:
             raise LoadFailedError(str(error)) from None
         except StoreError as error:
-            if self._clock() >= self._store_away_until:
+            if self.store_answers:
                 self._store_away_until = self._clock() + _STORE_PAUSE
             if held is None:
                 raise StoreUnavailableError(f"{error}; try again shortly") from None
@@ -170,7 +176,7 @@ class Supply:
 
     async def _pointer(self, tenant: TenantId, patience: float | None) -> LivePointer:
         known = self._known.get(tenant)
-        with self._phases.timed(Phase.LOOK):
+        with self._phases.timed(Phase.LOOK, tenant):
             live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None), patience)
         if live is NOT_CHANGED:
             assert known is not None
@@ -194,9 +200,9 @@ class Supply:
     def _fetch_and_place(self, pointer: LivePointer) -> None:
         self._make_room_on_disk(pointer.manifest.entry_bytes)
         with self._disk.staging(pointer.tenant) as folder:
-            with self._phases.timed(Phase.FETCH):
+            with self._phases.timed(Phase.FETCH, pointer.tenant):
                 self._catalog.fetch(pointer, folder)
-            with self._phases.timed(Phase.PLACE):
+            with self._phases.timed(Phase.PLACE, pointer.tenant):
                 self._disk.place(folder, pointer.manifest)
 
     def _make_room_on_disk(self, size: int) -> None:
@@ -204,7 +210,7 @@ class Supply:
             log.info("%s is removed from disk to make room", tenant)
 
     async def _at_store(self, work: Callable[[], Result], patience: float | None = None) -> Result:
-        working = asyncio.get_running_loop().run_in_executor(self._store_threads, work)
+        working = asyncio.get_running_loop().run_in_executor(self._store_threads, copy_context().run, work)
         try:
             return await asyncio.wait_for(working, patience)
         except TimeoutError:

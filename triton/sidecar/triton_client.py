@@ -30,12 +30,18 @@ _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What Triton counted for one loaded model: requests answered, and the last of them in epoch seconds (0: none)."""
+    """What Triton counted for one loaded model.
+
+    `requests` were answered, in `seconds` of Triton's own time altogether, and `failures` were not. The last of them
+    was at `last_used`, in epoch seconds (0: none).
+    """
 
     tenant: str
     version: int
     requests: int
     last_used: float
+    failures: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,14 @@ class TritonClient:
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.ready)
+
+    async def version(self) -> str:
+        """The server's version, or "unknown" when it does not answer."""
+        try:
+            answer = await self._stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=_CONTROL_DEADLINE)
+        except grpc.aio.AioRpcError:
+            return "unknown"
+        return str(answer.version)
 
     async def load(self, tenant: TenantId, deadline: float) -> None:
         """Load the tenant's entry from the repository; returns when it answers.
@@ -139,6 +153,8 @@ class TritonClient:
                 version=int(model.version),
                 requests=model.inference_stats.success.count,
                 last_used=model.last_inference / 1000,
+                failures=model.inference_stats.fail.count,
+                seconds=model.inference_stats.success.ns / 1e9,
             )
             for model in answer.model_stats
         ]

@@ -5,6 +5,7 @@ import logging
 
 from sidecar.errors import ServingError, UnknownTenantError
 from sidecar.loader import Loader
+from sidecar.observability.events import Cause
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.supply import Supply
@@ -44,8 +45,7 @@ class LiveUpdates:
         try:
             offer = await self._supply.offer(tenant)
         except UnknownTenantError:
-            log.info("%s was deleted from the store", tenant)
-            await self._loader.unload(tenant)
+            await self._loader.unload(tenant, Cause.DELETED)
             raise
         if offer.manifest.version == slot.version:
             return False

@@ -1,0 +1,1 @@
+"""What can be seen of a node: metrics, events, logs, request ids, traces, the status page."""

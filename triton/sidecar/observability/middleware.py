@@ -1,0 +1,25 @@
+"""What every HTTP request brings along: its id, and the trace it belongs to."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from sidecar.observability.request_ids import HEADER, adopt_request_id
+from sidecar.observability.tracing import Tracing
+
+
+def adopt_caller(tracing: Tracing) -> Middleware:
+    """Take over the caller's request id and trace, and answer with the id. Belongs before all other middleware."""
+
+    @web.middleware
+    async def adopt(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        request_id = adopt_request_id(request.headers)
+        tracing.adopt(request.headers)
+        response = await handler(request)
+        response.headers[HEADER] = request_id
+        return response
+
+    return adopt

@@ -1,0 +1,85 @@
+"""The tenants shown by name: a bounded number of them, and the same ones for as long as is right. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from sidecar.observability.latency import RecentLatencies
+from tools.catalog.tenant import TenantId
+
+_ELECTION = 60.0  # seconds
+_KEPT_SHARE = 0.9  # of a tenant's weight from one election to the next: half is gone after seven
+_TRACKED = 10_000
+
+
+@dataclass(slots=True)
+class TenantTraffic:
+    """One tenant's calls that were answered: how many, their seconds in all, and how recent and many they are."""
+
+    tenant: TenantId
+    calls: int = 0
+    seconds: float = 0.0
+    weight: float = 0.0
+    recent: RecentLatencies | None = field(default=None)
+
+
+class TopTenants:
+    """Who is shown: the pinned tenants, and `places` of the others, by their recent calls.
+
+    A label value costs Prometheus a series for as long as it keeps data, so places do not change hands lightly: who
+    has one keeps it while it is among the first 2 x `places`. Everybody else is a few numbers here, and no series.
+    """
+
+    def __init__(self, places: int, pinned: Iterable[TenantId]) -> None:
+        self._places = places
+        self._pinned = frozenset(pinned)
+        self._tenants: dict[TenantId, TenantTraffic] = {}
+        self._shown = 0
+        self._next_election = float("-inf")
+
+    def add(self, tenant: TenantId, seconds: float, times: int, now: float) -> None:
+        """Count `times` answered calls of `tenant` that took `seconds` each."""
+        traffic = self._tenants.get(tenant)
+        if traffic is None:
+            traffic = self._tenants[tenant] = TenantTraffic(tenant)
+        traffic.calls += times
+        traffic.seconds += seconds * times
+        traffic.weight += times
+        if now >= self._next_election:
+            self._elect(now)
+        elif traffic.recent is None and (tenant in self._pinned or self._shown < self._places):
+            self._show(traffic)
+        if traffic.recent is not None:
+            traffic.recent.add(seconds, times, now)
+
+    def is_pinned(self, tenant: TenantId) -> bool:
+        """Whether the tenant has its place because it is pinned."""
+        return tenant in self._pinned
+
+    def shown(self) -> list[TenantTraffic]:
+        """The tenants that have a place, by name."""
+        return sorted((each for each in self._tenants.values() if each.recent), key=attrgetter("tenant"))
+
+    def _show(self, traffic: TenantTraffic) -> None:
+        traffic.recent = RecentLatencies()
+        self._shown += traffic.tenant not in self._pinned
+
+    def _elect(self, now: float) -> None:
+        self._next_election = now + _ELECTION
+        ranked = sorted(self._tenants.values(), key=attrgetter("weight"), reverse=True)
+        others = [each for each in ranked if each.tenant not in self._pinned]
+        stay = [each for each in others[: 2 * self._places] if each.recent]
+        chosen = [*stay, *(each for each in others if not each.recent)][: self._places]
+        kept = {each.tenant for each in chosen} | self._pinned
+        self._shown = 0
+        for each in ranked:
+            each.weight *= _KEPT_SHARE
+            if each.tenant not in kept:
+                each.recent = None
+            elif each.recent is None:
+                self._show(each)
+            else:
+                self._shown += each.tenant not in self._pinned
+        for each in ranked[_TRACKED:]:
+            if each.recent is None:
+                del self._tenants[each.tenant]
