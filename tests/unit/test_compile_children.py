@@ -100,7 +100,6 @@ def test_children_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
         (-signal.SIGSEGV, "the reader crashed (signal 11)"),
         (-signal.SIGABRT, "the reader crashed (signal 6)"),
         (-signal.SIGXCPU, "took too long"),
-        (-signal.SIGALRM, "took too long"),
         (-signal.SIGKILL, "killed"),
         (1, "status 1"),
     ],

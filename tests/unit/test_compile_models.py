@@ -10,10 +10,13 @@ import treelite
 import xgboost
 
 from tests.boosters import CLASSES, categorical, compile_booster, features, matrix, target, train
+from tools.catalog.tenant import tenant_id
 from tools.compile.booster import describe_booster, open_booster
 from tools.compile.checkpoint import checkpoint_answers, convert
 from tools.compile.described import Floats
+from tools.compile.entry import compile_entry
 from tools.compile.forest import CATEGORICAL, LEAF
+from tools.compile.request import Request
 
 
 def _answers(folder: Path, booster: xgboost.Booster, rows: Floats) -> Floats:
@@ -127,14 +130,52 @@ def test_json_and_ubjson_of_a_model_make_the_same_checkpoint() -> None:
     made = []
     for form in ("json", "ubj"):
         opened = open_booster(bytes(booster.save_raw(form)))
-        made.append(convert(opened, describe_booster(opened))[0].serialize_bytes())
+        made.append(convert(opened, describe_booster(opened)).model.serialize_bytes())
     assert made[0] == made[1]
 
 
 def test_categories_are_found_in_the_forest() -> None:
     booster = categorical()
-    _, forest = convert(booster, describe_booster(booster))
+    forest = convert(booster, describe_booster(booster)).forest
     assert any(np.any(tree.node_type == CATEGORICAL) for tree in forest)
+
+
+@pytest.mark.parametrize("booster", ["gbtree", "dart"])
+def test_the_category_names_of_a_data_frame_become_codes_and_a_note(tmp_path: Path, booster: str) -> None:
+    document = json.loads(categorical(booster=booster).save_raw("json"))
+    gradient_booster = document["learner"]["gradient_booster"]
+    # What XGBoost writes for columns of strings, of integers, and two of numbers.
+    text = "".join("abcdefghijkl").encode()
+    gradient_booster.get("gbtree", gradient_booster)["model"]["cats"] = {
+        "enc": [
+            {"offsets": list(range(13)), "values": list(text)},
+            {"type": 15, "values": [10, 20, 30]},
+            {"offsets": [], "values": []},
+            {"offsets": [], "values": []},
+        ],
+        "feature_segments": [0, 12, 15, 15, 15],
+        "sorted_idx": [*range(12), *range(3)],
+    }
+    manifest = compile_booster(open_booster(json.dumps(document).encode()), tmp_path)
+    assert manifest.notes == (
+        "feature '0' is a category, asked for by its code: "
+        + ", ".join(f"{code} for {name}" for code, name in enumerate("abcdefghijkl")),
+        "feature '1' is a category, asked for by its code: 0 for 10, 1 for 20, 2 for 30",
+    )
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob", "reg:squarederror", "count:poisson"])
+def test_a_model_saved_by_an_older_xgboost_is_served(tmp_path: Path, objective: str) -> None:
+    document = json.loads(train(objective).save_raw("json"))
+    document["version"] = [1, 7, 6]
+    # One number for all classes, until XGBoost 3.1.
+    document["learner"]["learner_model_param"]["base_score"] = "2.5E-1"
+    del document["learner"]["gradient_booster"]["model"]["cats"]
+    (tmp_path / "old").mkdir()
+    old = tmp_path / "old/xgboost-model"
+    old.write_text(json.dumps(document))
+    manifest = compile_entry(Request(old, tenant_id("m1"), 1, "24.10"), tmp_path / "entry")
+    assert manifest.parity.max_error < 1e-6
 
 
 def _trees(booster: xgboost.Booster) -> list[dict[str, Any]]:

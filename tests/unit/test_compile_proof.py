@@ -36,7 +36,8 @@ class _Subject:
         self._booster = booster
         self._path = folder / "checkpoint.tl"
         self._described = describe_booster(booster)
-        self.model, self._forest = convert(booster, self._described)
+        converted = convert(booster, self._described)
+        self.model, self._forest = converted.model, converted.forest
 
     def prove(self) -> Parity:
         write_checkpoint(self.model, self._path)
@@ -143,8 +144,8 @@ def test_classes_that_changed_places_are_caught(tmp_path: Path) -> None:
 def test_a_missing_tree_is_caught(tmp_path: Path) -> None:
     booster = train("reg:squarederror", rounds=5)
     described = describe_booster(booster)
-    _, forest = convert(booster, described)
-    write_checkpoint(convert(booster[:4], describe_booster(booster[:4]))[0], tmp_path / "checkpoint.tl")
+    forest = convert(booster, described).forest
+    write_checkpoint(convert(booster[:4], describe_booster(booster[:4])).model, tmp_path / "checkpoint.tl")
     with pytest.raises(ProofError):
         prove(tmp_path / "checkpoint.tl", booster, described, proof_rows(forest, described.features))
 

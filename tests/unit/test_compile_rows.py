@@ -19,7 +19,7 @@ _INFINITY = np.float32(np.inf)
 
 def _forest(kind: str = "numbers") -> list[Tree]:
     booster = categorical(max_cat_to_onehot=1) if kind == "categories" else train("reg:squarederror", rounds=4)
-    return convert(booster, describe_booster(booster))[1]
+    return convert(booster, describe_booster(booster)).forest
 
 
 def _way(tree: Tree, row: Floats) -> Iterator[int]:

@@ -11,6 +11,8 @@ The trees of a multi-class forest are dealt out class by class. XGBoost writes t
 class beside each other; FIL insists that tree i belongs to class i modulo the classes.
 """
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +20,30 @@ import treelite
 import xgboost
 from numpy.typing import NDArray
 
+from tools.compile.categories import take_categories
 from tools.compile.described import Described, Floats, base_margins
 from tools.compile.errors import RefusedError
 from tools.compile.forest import Tree, add_to_leaves, read_forest, sound_tree, write_forest
 
 
-def convert(booster: xgboost.Booster, described: Described) -> tuple[treelite.Model, list[Tree]]:
-    """The rounds of `booster` that are served, as a treelite model, and the trees in it.
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A treelite model, the trees in it, and what was found on the way that its users should know."""
+
+    model: treelite.Model
+    forest: list[Tree]
+    notes: tuple[str, ...]
+
+
+def convert(booster: xgboost.Booster, described: Described) -> Converted:
+    """The rounds of `booster` that are served, as FIL wants them.
 
     Raises:
         RefusedError: treelite cannot read it, or its trees cannot be served.
     """
     served = booster if described.served_rounds == described.rounds else booster[: described.served_rounds]
     try:
-        model = treelite.frontend.from_xgboost(served)
+        model, notes = _treelite_model(served)
     except treelite.TreeliteError as error:
         raise RefusedError(f"treelite {treelite.__version__} cannot read the model: {str(error)[:300]}") from None
     header = model.get_header_accessor()
@@ -50,7 +62,7 @@ def convert(booster: xgboost.Booster, described: Described) -> tuple[treelite.Mo
     header.set_field("class_id", group_of_tree[order])
     header.set_field("base_scores", np.zeros(described.groups))
     header.set_field("postprocessor", described.serving.link.value)
-    return model, forest
+    return Converted(model, forest, notes)
 
 
 def tree_order(group_of_tree: NDArray[np.int32], groups: int) -> NDArray[np.int64]:
@@ -63,6 +75,14 @@ def tree_order(group_of_tree: NDArray[np.int32], groups: int) -> NDArray[np.int6
     if len({len(trees) for trees in of_group}) != 1 or sum(map(len, of_group)) != len(group_of_tree):
         raise RefusedError("the model is damaged: its classes do not have the same number of trees")
     return np.stack(of_group, axis=1).ravel()
+
+
+def _treelite_model(booster: xgboost.Booster) -> tuple[treelite.Model, tuple[str, ...]]:
+    if "c" not in (booster.feature_types or []):
+        return treelite.frontend.from_xgboost(booster), ()
+    document = json.loads(booster.save_raw("json"))
+    notes = take_categories(document)
+    return treelite.frontend.from_xgboost_json(json.dumps(document)), notes
 
 
 def write_checkpoint(model: treelite.Model, path: Path) -> None:

@@ -30,14 +30,13 @@ _PRELOADED = ["__main__", "tools.compile.worker"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one child may use: bytes of memory of its own, and seconds, by the clock as well as of CPU."""
+    """What one child may use: bytes of memory of its own, and seconds, of CPU and (its parent looks) by the clock."""
 
     memory_bytes: int = 4 << 30
     seconds: int = 600
 
     def apply_to_this_process(self) -> None:
-        """Let the kernel hold this process to them: it gets no more memory, and a signal ends it when time is up."""
-        signal.alarm(self.seconds)
+        """Let the kernel hold this process to them: it gets no more memory, and SIGXCPU ends it when time is up."""
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes))
         resource.setrlimit(resource.RLIMIT_CPU, (self.seconds, self.seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -105,7 +104,7 @@ def run_in_children(
 
 def failure_of(exit_code: int) -> str:
     """Why a child that said nothing ended, from its exit code (negative: the signal that ended it)."""
-    if exit_code in (-signal.SIGXCPU, -signal.SIGALRM):
+    if exit_code == -signal.SIGXCPU:
         return "it took too long: the time limit stopped it"
     if exit_code == -signal.SIGKILL:
         return "it was killed, probably for want of memory"

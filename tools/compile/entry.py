@@ -29,12 +29,12 @@ def compile_entry(request: Request, entry: Path) -> Manifest:
     model = read_model(request.source)
     booster = open_booster(model)
     described = describe_booster(booster)
-    converted, forest = convert(booster, described)
+    converted = convert(booster, described)
     checkpoint = entry / str(request.version) / "checkpoint.tl"
     checkpoint.parent.mkdir(parents=True)
-    write_checkpoint(converted, checkpoint)
+    write_checkpoint(converted.model, checkpoint)
     (entry / "config.pbtxt").write_text(render_config(request.tenant, described, request.release), encoding="utf-8")
-    parity = prove(checkpoint, booster, described, proof_rows(forest, described.features))
+    parity = prove(checkpoint, booster, described, proof_rows(converted.forest, described.features))
     manifest = Manifest(
         tenant=request.tenant,
         version=request.version,
@@ -42,14 +42,14 @@ def compile_entry(request: Request, entry: Path) -> Manifest:
         features=described.features,
         outputs=described.outputs,
         objective=described.objective,
-        trees=len(forest),
+        trees=len(converted.forest),
         resident_bytes=resident_bytes(checkpoint.stat().st_size),
         triton_release=request.release,
         xgboost_version=xgboost.__version__,
         treelite_version=treelite.__version__,
         parity=parity,
         source_sha256=hashlib.sha256(model).hexdigest(),
-        notes=described.notes,
+        notes=described.notes + converted.notes,
     )
     (entry / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
