@@ -3,11 +3,13 @@
 Trained fleets are kept under `.build/fleets/<key>/`, where the key is a hash of everything the models depend on.
 """
 
+import contextlib
+import functools
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,11 +127,22 @@ def _train_all(specs: Sequence[Spec], home: Path) -> Iterator[TenantId]:
     if workers <= 1:
         yield from (_train_into(home, spec) for spec in specs)
         return
+    largest_first = sorted(specs, key=lambda spec: spec.effort, reverse=True)
     # Not fork: OpenMP, which XGBoost has started by now, does not survive it.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        largest_first = sorted(specs, key=lambda spec: spec.effort, reverse=True)
-        for future in as_completed([pool.submit(_train_into, home, spec) for spec in largest_first]):
-            yield future.result()
+    with _interrupts_blocked():
+        pool = multiprocessing.get_context("spawn").Pool(workers)
+    with pool:
+        yield from pool.imap_unordered(functools.partial(_train_into, home), largest_first)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started meanwhile never hear a terminal's Ctrl-C, which goes to all: their parent stops them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _train_into(home: Path, spec: Spec) -> TenantId:
