@@ -34,11 +34,11 @@ class Scripting:
 class GatewaySettings:
     """What differs between one front and another.
 
-    `listen`, `triton` and `sidecar` are host:port. `folder` must exist; nginx writes nowhere else but to `error_log`
-    and `access_log` (off when None). `answer_seconds` bounds the wait for an answer, and has to be longer than a
-    load may take. `user` is "name group" for the workers, and may only be given when nginx is started as root.
-    `keepalive` is how many idle connections to Triton each worker keeps. Without `scripting` all calls of the
-    SageMaker runtime API go to the sidecar, warm ones too.
+    `listen`, `triton` and `sidecar` are host:port. `folder` must exist; nginx writes nowhere else but to `error_log`,
+    `access_log` (off when None) and `calls_log`, which the sidecar reads (also off when None). `answer_seconds` bounds
+    the wait for an answer, and has to be longer than a load may take. `user` is "name group" for the workers, and may
+    only be given when nginx is started as root. `keepalive` is how many idle connections to Triton each worker keeps.
+    Without `scripting` all calls of the SageMaker runtime API go to the sidecar, warm ones too.
     """
 
     listen: str
@@ -47,6 +47,7 @@ class GatewaySettings:
     folder: Path
     error_log: Path
     access_log: Path | None = None
+    calls_log: Path | None = None
     user: str | None = None
     workers: int = 1
     connections: int = 4096

@@ -137,6 +137,7 @@ def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
             "ORCHARD_LOAD_DEADLINE": str(settings.load_deadline),
             "ORCHARD_UPDATE_INTERVAL": str(settings.update_interval),
             "ORCHARD_PINNED": ",".join(settings.pinned),
+            "ORCHARD_FRONT_LOG": str(_calls_log(settings.state)),
         },
     )
 
@@ -265,6 +266,7 @@ def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Proce
         folder=state / "nginx",
         error_log=logs / "nginx.log",
         access_log=logs / "access.log" if settings.access_log else None,
+        calls_log=_calls_log(state),
         user=workers_user(state),
         workers=settings.workers,
         scripting=find_scripting(nginx_binary()),
@@ -288,6 +290,11 @@ def workers_user(folder: Path) -> str | None:
 
 def _logs(state: Path) -> Path:
     return state.resolve() / "logs"
+
+
+def _calls_log(state: Path) -> Path:
+    """What nginx writes and the sidecar reads: not for people."""
+    return state.resolve() / "nginx" / "calls.log"
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -9,6 +9,7 @@ import sys
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import uvloop
+from prometheus_client import disable_created_metrics
 
 from sidecar.node import run
 from sidecar.observability.logs import configure_logging
@@ -33,6 +34,7 @@ def main() -> int:
     try:
         settings = Settings.from_environment(os.environ)
         configure_logging(settings.log_format)
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         uvloop.run(_main(settings))
     except BadSettingError as error:
         print(f"sidecar: {error}", file=sys.stderr)

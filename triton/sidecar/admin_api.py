@@ -58,7 +58,9 @@ class AdminApi:
 
     def build_app(self, tracing: Tracing, max_body: int) -> web.Application:
         """The application; `max_body` is in bytes."""
-        app = web.Application(client_max_size=max_body, middlewares=[adopt_caller(tracing), errors_as_json])
+        app = web.Application(
+            client_max_size=max_body, middlewares=[adopt_caller(tracing, answer=True), errors_as_json]
+        )
         app.add_routes(
             [
                 web.get("/ping", self._ping),

@@ -25,7 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_app(serving: Serving, triton: TritonClient, tracing: Tracing, max_body: int) -> web.Application:
     """The application; `max_body` is in bytes."""
-    app = web.Application(client_max_size=max_body, middlewares=[adopt_caller(tracing), errors_as_json])
+    app = web.Application(client_max_size=max_body, middlewares=[adopt_caller(tracing, answer=False), errors_as_json])
     app.add_routes(_KServe(serving, triton).routes())
     return app
 

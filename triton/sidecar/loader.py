@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from sidecar.changes import Changes
@@ -91,6 +91,8 @@ class Loader:
 
     async def unload(self, tenant: TenantId, cause: Cause = Cause.UNLOADED) -> None:
         """Unload a tenant; returns when Triton has reported it gone. An update ends first."""
+        with suppress(ServingError):
+            await self._recency.refresh()  # what it counted goes with it
         first = self._residency.get(tenant)
         while first and (slot := self._residency.get(tenant)) and slot.serial == first.serial:
             if slot.state is State.RESIDENT and not (slot.claimed or slot.incoming):

@@ -38,7 +38,7 @@ class JsonLines(logging.Formatter):
         if isinstance(event, Event):
             facts = event.facts()
             line["event"] = facts.pop("kind")
-            line.update((name, facts[name]) for name in facts.keys() - {"text", "at"})
+            line.update((name, fact) for name, fact in facts.items() if name not in ("text", "at"))
         elif request_id := current_request_id():
             line["request_id"] = request_id
         if record.exc_info:

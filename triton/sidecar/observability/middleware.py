@@ -9,8 +9,11 @@ from sidecar.observability.request_ids import HEADER, adopt_request_id
 from sidecar.observability.tracing import Tracing
 
 
-def adopt_caller(tracing: Tracing) -> Middleware:
-    """Take over the caller's request id and trace, and answer with the id. Belongs before all other middleware."""
+def adopt_caller(tracing: Tracing, answer: bool) -> Middleware:
+    """Take over the caller's request id and trace. Belongs before all other middleware.
+
+    With `answer` the id is in the answer, too; behind the front it need not be.
+    """
 
     @web.middleware
     async def adopt(
@@ -19,7 +22,8 @@ def adopt_caller(tracing: Tracing) -> Middleware:
         request_id = adopt_request_id(request.headers)
         tracing.adopt(request.headers)
         response = await handler(request)
-        response.headers[HEADER] = request_id
+        if answer:
+            response.headers[HEADER] = request_id
         return response
 
     return adopt

@@ -1,7 +1,7 @@
 """The tenants shown by name: a bounded number of them, and the same ones for as long as is right. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 
 from sidecar.observability.latency import RecentLatencies
@@ -9,6 +9,7 @@ from tools.catalog.tenant import TenantId
 
 _ELECTION = 60.0  # seconds
 _KEPT_SHARE = 0.9  # of a tenant's weight from one election to the next: half is gone after seven
+_INCUMBENCY = 3
 _TRACKED = 10_000
 
 
@@ -20,14 +21,14 @@ class TenantTraffic:
     calls: int = 0
     seconds: float = 0.0
     weight: float = 0.0
-    recent: RecentLatencies | None = field(default=None)
+    recent: RecentLatencies | None = None
 
 
 class TopTenants:
     """Who is shown: the pinned tenants, and `places` of the others, by their recent calls.
 
-    A label value costs Prometheus a series for as long as it keeps data, so places do not change hands lightly: who
-    has one keeps it while it is among the first 2 x `places`. Everybody else is a few numbers here, and no series.
+    A label value costs Prometheus a series for as long as it keeps data, so places do not change hands lightly: it
+    takes three times the calls of who has one. Everybody else is a few numbers here, and no series.
     """
 
     def __init__(self, places: int, pinned: Iterable[TenantId]) -> None:
@@ -47,7 +48,7 @@ class TopTenants:
         traffic.weight += times
         if now >= self._next_election:
             self._elect(now)
-        elif traffic.recent is None and (tenant in self._pinned or self._shown < self._places):
+        if traffic.recent is None and (tenant in self._pinned or self._shown < self._places):
             self._show(traffic)
         if traffic.recent is not None:
             traffic.recent.add(seconds, times, now)
@@ -61,25 +62,19 @@ class TopTenants:
         return sorted((each for each in self._tenants.values() if each.recent), key=attrgetter("tenant"))
 
     def _show(self, traffic: TenantTraffic) -> None:
-        traffic.recent = RecentLatencies()
+        traffic.recent = traffic.recent or RecentLatencies()
         self._shown += traffic.tenant not in self._pinned
 
     def _elect(self, now: float) -> None:
         self._next_election = now + _ELECTION
-        ranked = sorted(self._tenants.values(), key=attrgetter("weight"), reverse=True)
-        others = [each for each in ranked if each.tenant not in self._pinned]
-        stay = [each for each in others[: 2 * self._places] if each.recent]
-        chosen = [*stay, *(each for each in others if not each.recent)][: self._places]
-        kept = {each.tenant for each in chosen} | self._pinned
+        others = [each for each in self._tenants.values() if each.tenant not in self._pinned]
+        others.sort(key=lambda each: each.weight * (_INCUMBENCY if each.recent else 1), reverse=True)
         self._shown = 0
-        for each in ranked:
+        for each in others[: self._places]:
+            self._show(each)
+        for each in others[self._places :]:
+            each.recent = None
+        for each in others[_TRACKED:]:
+            del self._tenants[each.tenant]
+        for each in self._tenants.values():
             each.weight *= _KEPT_SHARE
-            if each.tenant not in kept:
-                each.recent = None
-            elif each.recent is None:
-                self._show(each)
-            else:
-                self._shown += each.tenant not in self._pinned
-        for each in ranked[_TRACKED:]:
-            if each.recent is None:
-                del self._tenants[each.tenant]

@@ -4,6 +4,7 @@ The settings are OpenTelemetry's own: OTEL_EXPORTER_OTLP_ENDPOINT turns it on, O
 and the others mean what its specification says. Spans go out over OTLP/HTTP, in batches, from a thread of their own.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -55,8 +56,8 @@ class OtlpTracing:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        resource = Resource({SERVICE_NAME: "orchard-sidecar"}).merge(Resource.create({}))
-        self._provider = TracerProvider(resource=resource)
+        name = {} if "OTEL_SERVICE_NAME" in os.environ else {SERVICE_NAME: "orchard-sidecar"}
+        self._provider = TracerProvider(resource=Resource.create(name))
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("orchard")
         self._attach: Callable[[Any], object] = context.attach
