@@ -5,7 +5,6 @@ stops what it has started. Children also end when this process is killed without
 """
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -21,7 +20,6 @@ from typing import BinaryIO, Self
 
 TAIL_LINES = 15
 _POLL_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
 
 
 class ChildDiedError(RuntimeError):
@@ -141,31 +139,21 @@ class Supervisor:
 
 def _spawn(process: Process) -> subprocess.Popen[bytes]:
     process.log.parent.mkdir(parents=True, exist_ok=True)
+    # setpriv, not a preexec_fn: that needs a true fork, in whose child gRPC's fork handlers may abort.
+    leash = ("setpriv", "--pdeathsig", process.stop_signal.name)
     with process.log.open("ab") as log:
-        return subprocess.Popen(
-            process.command,
+        child = subprocess.Popen(
+            (*leash, *process.command),
             env={**os.environ, **process.environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_leash(process.stop_signal),
         )
-
-
-def _leash(stop_signal: signal.Signals) -> Callable[[], None]:
-    """What a child does between fork and exec: ask to be told when we die, and take all the descriptors it may have."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
-        if os.getppid() != parent:
-            os._exit(1)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-
-    return tie
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    return child
 
 
 def _stop(process: Process, running: subprocess.Popen[bytes]) -> None:
