@@ -38,6 +38,8 @@ from sidecar.updates import LiveUpdates
 from tools.catalog.catalog import Catalog
 from tools.catalog.store import open_store
 from tools.catalog.tenant import TenantId
+from tools.eviction.history import History
+from tools.eviction.named import POLICIES
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
         disk = DiskTier(settings.repository, settings.disk_budget)
         for name in disk.open():
             log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
-        residency = Residency(settings.memory_budget, settings.pinned)
+        policy = POLICIES[settings.policy](History())
+        residency = Residency(settings.memory_budget, settings.pinned, policy)
         store = open_store(settings.store)
         registry = CollectorRegistry()
         phases = Phases(registry, tracing)

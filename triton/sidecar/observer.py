@@ -51,7 +51,7 @@ class Observer:
 
     def observe(self, before: Before, usage: list[Usage], news: list[Touch]) -> None:
         """Take in one reading of Triton's statistics; `before` is what `begin` returned when it was asked for."""
-        for touch in news:
+        for touch in sorted(news, key=lambda touch: touch.at):
             self._metrics.requests += touch.uses
             self._metrics.failures += touch.failures
             self._metrics.inference_seconds += touch.seconds

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sidecar.errors import CannotFitError
-from sidecar.policy import EvictionPolicy, LeastRecentlyUsed
 from sidecar.slot import Slot, State
 from tools.catalog.tenant import TenantId
+from tools.eviction.history import History
+from tools.eviction.policy import EvictionPolicy
+from tools.eviction.simple import LeastRecentlyUsed
 
 
 class WrongStateError(RuntimeError):
@@ -22,13 +24,14 @@ class WrongStateError(RuntimeError):
 class Residency:
     """The table of slots, and the only place where they change.
 
-    `budget` is in bytes; `pinned` tenants are never chosen as victims.
+    `budget` is in bytes; `pinned` tenants are never chosen as victims. The policy hears of every load, use and
+    departure, and ranks the residents; whether one may go is decided here.
     """
 
     def __init__(self, budget: int, pinned: Iterable[TenantId] = (), policy: EvictionPolicy | None = None) -> None:
         self.budget = budget
         self.pinned = frozenset(pinned)
-        self._policy = policy or LeastRecentlyUsed()
+        self._policy = policy or LeastRecentlyUsed(History())
         self._slots: dict[TenantId, Slot] = {}
         self._serial = 0
 
@@ -75,7 +78,12 @@ class Residency:
         if tenant in self._slots:
             raise WrongStateError(f"{tenant} is {self._slots[tenant].state.value}, not absent")
         self._serial += 1
-        self._slots[tenant] = Slot(tenant=tenant, serial=self._serial, pinned=tenant in self.pinned)
+        self._slots[tenant] = Slot(
+            tenant=tenant,
+            serial=self._serial,
+            pinned=tenant in self.pinned,
+            last_used=self._policy.history.last_seen(tenant),
+        )
 
     def claim(self, tenant: TenantId, size: int) -> tuple[TenantId, ...] | None:
         """Reserve `size` bytes for a fetching tenant, or for a newer version of a resident one.
@@ -93,7 +101,7 @@ class Residency:
         if victims is None:
             return None
         for victim in victims:
-            self._slots[victim] = replace(self._slots[victim], state=State.UNLOADING)
+            self._leave(victim)
         self._slots[tenant] = replace(slot, claimed=size)
         return victims
 
@@ -115,14 +123,17 @@ class Residency:
         self._slots[tenant] = replace(slot, incoming=slot.claimed, claimed=0)
 
     def loaded(self, tenant: TenantId, now: float) -> None:
-        """loading → resident."""
+        """loading → resident. If calls wait for it, it is in use now."""
         slot = self._in(tenant, State.LOADING)
-        self._slots[tenant] = replace(slot, state=State.RESIDENT, last_used=now)
+        last_used = now if slot.leases else slot.last_used
+        self._slots[tenant] = replace(slot, state=State.RESIDENT, last_used=last_used)
+        self._policy.loaded(tenant, slot.bytes, now if slot.leases else None)
 
     def updated(self, tenant: TenantId, version: int) -> None:
         """The newer version that was claimed answers now, and the older one is gone."""
         slot = self._in(tenant, State.RESIDENT)
         self._slots[tenant] = replace(slot, version=version, bytes=slot.incoming, incoming=0)
+        self._policy.loaded(tenant, slot.incoming, None)
 
     def adopt(self, tenant: TenantId, version: int, size: int, last_used: float, uses: int) -> None:
         """absent → resident, for a model that Triton already holds. May exceed the budget: it is there."""
@@ -135,6 +146,7 @@ class Residency:
             last_used=last_used,
             uses=uses,
         )
+        self._policy.loaded(tenant, size, last_used)
 
     # … → unloading → absent
 
@@ -148,8 +160,8 @@ class Residency:
 
     def start_unloading(self, tenant: TenantId) -> None:
         """loading or resident → unloading: a failed load, or an unload asked for by hand."""
-        slot = self._in(tenant, State.LOADING, State.RESIDENT)
-        self._slots[tenant] = replace(slot, state=State.UNLOADING)
+        self._in(tenant, State.LOADING, State.RESIDENT)
+        self._leave(tenant)
 
     def gone(self, tenant: TenantId) -> None:
         """unloading → absent: Triton has reported it gone."""
@@ -160,18 +172,23 @@ class Residency:
         """resident → absent at once: Triton has lost it without being asked."""
         self._in(tenant, State.RESIDENT)
         del self._slots[tenant]
+        self._policy.left(tenant)
 
     def overflow(self) -> tuple[TenantId, ...]:
         """Victims, now unloading, that bring an over-full table back within the budget as far as can be."""
         victims = self._choose_victims(None, self.wanted_bytes - self.budget, as_many_as_can=True) or ()
         for victim in victims:
-            self._slots[victim] = replace(self._slots[victim], state=State.UNLOADING)
+            self._leave(victim)
         return victims
 
     # Use
 
     def touch(self, tenant: TenantId, at: float, uses: int = 1) -> None:
-        """Record `uses` requests, the last of them at `at`. Older news never moves a tenant back."""
+        """Record `uses` requests, the last of them at `at`. Older news never moves a tenant back.
+
+        That of a tenant that has left since counts for the policy.
+        """
+        self._policy.used(tenant, at, uses)
         slot = self._slots.get(tenant)
         if slot is not None:
             self._slots[tenant] = replace(slot, last_used=max(slot.last_used, at), uses=slot.uses + uses)
@@ -196,6 +213,10 @@ class Residency:
             raise WrongStateError(f"{tenant} is {found}, not {' or '.join(state.value for state in states)}")
         return slot
 
+    def _leave(self, tenant: TenantId) -> None:
+        self._slots[tenant] = replace(self._slots[tenant], state=State.UNLOADING)
+        self._policy.left(tenant)
+
     def _check_claim(self, slot: Slot) -> None:
         if not slot.claimed or not self.has_room_for(slot.tenant):
             raise WrongStateError(f"{slot.tenant} has no room to load into")
@@ -206,10 +227,12 @@ class Residency:
         victims: list[TenantId] = []
         if excess <= 0:
             return ()
-        candidates = [slot for slot in self._slots.values() if slot.is_evictable and slot.tenant != tenant]
-        for slot in self._policy.victims_first(candidates):
-            if excess <= 0:
-                break
-            victims.append(slot.tenant)
+        for name in self._policy.victims_first():
+            slot = self._slots[name]
+            if not slot.is_evictable or name == tenant:
+                continue
+            victims.append(name)
             excess -= slot.bytes
-        return tuple(victims) if excess <= 0 or as_many_as_can else None
+            if excess <= 0:
+                return tuple(victims)
+        return tuple(victims) if as_many_as_can else None

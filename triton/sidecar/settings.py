@@ -1,12 +1,13 @@
 """The sidecar's settings, read once from the environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.observability.logs import LogFormat
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
+from tools.eviction.named import DEFAULT_POLICY, POLICIES
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
@@ -41,6 +42,7 @@ class Settings:
     memory_budget: int
     disk_budget: int
     pinned: frozenset[TenantId] = frozenset()
+    policy: str = DEFAULT_POLICY
     parallel_loads: int = 4
     load_deadline: float = 30.0
     cold_deadline: float = 60.0
@@ -71,6 +73,7 @@ class Settings:
             memory_budget=read.size("ORCHARD_MEMORY_BUDGET", "2GiB"),
             disk_budget=read.size("ORCHARD_DISK_BUDGET", "20GiB"),
             pinned=read.tenants("ORCHARD_PINNED"),
+            policy=read.choice("ORCHARD_POLICY", DEFAULT_POLICY, POLICIES),
             parallel_loads=read.count("ORCHARD_PARALLEL_LOADS", 4),
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
@@ -110,6 +113,12 @@ class _Reader:
             return LogFormat(text)
         except ValueError:
             raise BadSettingError(f"{name}={text!r} is not a log format: json or text") from None
+
+    def choice(self, name: str, default: str, choices: Collection[str]) -> str:
+        text = self.text(name, default)
+        if text not in choices:
+            raise BadSettingError(f"{name}={text!r} is not one of {', '.join(choices)}")
+        return text
 
     def address(self, name: str, default: str) -> Address:
         text = self.text(name, default)

@@ -1,0 +1,1 @@
+"""Eviction policies, for the node and for the planner. Pure: no I/O and no clock."""
