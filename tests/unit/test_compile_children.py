@@ -35,6 +35,8 @@ def misbehave(how: str) -> dict[str, Any]:
         case ["mark", path]:
             time.sleep(1)
             Path(path).touch()
+        case ["babble"]:
+            return {"long": "x" * (2 << 20)}
         case ["print"]:
             print("this must not be seen")
     return {"did": how}
@@ -106,3 +108,7 @@ def test_children_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 )
 def test_every_way_to_end_has_its_words(exit_code: int, reason: str) -> None:
     assert reason in failure_of(exit_code)
+
+
+def test_an_answer_that_makes_no_sense_is_a_failure() -> None:
+    assert "makes no sense" in (_run("babble")["babble"].failure or "")

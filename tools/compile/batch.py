@@ -113,10 +113,11 @@ def _finish(outcome: Outcome[Job], out: Path, entries: Path | None) -> Compiled 
     tenant, version = job.request.tenant, job.request.version
     if outcome.answer is None:
         return Failed(job.request.source, tenant, outcome.failure or "no reason was given")
+    manifest = Manifest.from_dict(outcome.answer["manifest"])
     bundle = out / tenant / f"{version}{BUNDLE_SUFFIX}"
     bundle.parent.mkdir(exist_ok=True)
     job.bundle.replace(bundle)
     if entries is not None:
         shutil.rmtree(entries / tenant, ignore_errors=True)
         shutil.move(job.entry, entries / tenant)
-    return Compiled(Manifest.from_json(outcome.answer["manifest"]), bundle)
+    return Compiled(manifest, bundle)

@@ -163,6 +163,8 @@ def _outcome(child: _Child[Work], limits: Limits) -> Outcome[Work]:
     except EOFError:
         child.process.join()
         return Outcome(child.work, failure=failure_of(child.process.exitcode or 0))
+    except (OSError, ValueError):
+        return Outcome(child.work, failure="the child's answer makes no sense: the file may be hostile")
     failure = answer.get("refused", answer.get("broken"))
     return Outcome(child.work, failure=failure) if failure else Outcome(child.work, answer)
 

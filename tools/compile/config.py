@@ -1,7 +1,6 @@
 """The `config.pbtxt` of a repository entry. Its dims come from the model, its parameters from the Triton release."""
 
 import re
-from functools import cache
 from pathlib import Path
 
 from jinja2 import StrictUndefined, Template
@@ -14,6 +13,12 @@ OLDEST_RELEASE, NEWEST_RELEASE = (24, 10), (26, 6)
 DEFAULT_RELEASE = "24.10"
 # From this release the FIL backend asks for is_classifier; before it, for output_class.
 _IS_CLASSIFIER_SINCE = (25, 9)
+# Read when this module is imported, which the server of the child processes does once for all of them.
+_TEMPLATE: Template = Template(
+    (Path(__file__).parent / "config.pbtxt.j2").read_text(encoding="utf-8"),
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+)
 
 
 class BadReleaseError(ValueError):
@@ -42,7 +47,7 @@ def render_config(tenant: TenantId, described: Described, release: str) -> str:
     Raises:
         BadReleaseError: see `parse_release`.
     """
-    return _template().render(
+    return _TEMPLATE.render(
         tenant=tenant,
         features=described.features,
         outputs=described.outputs,
@@ -54,10 +59,3 @@ def render_config(tenant: TenantId, described: Described, release: str) -> str:
 
 def _name(release: tuple[int, int]) -> str:
     return f"{release[0]}.{release[1]:02}"
-
-
-@cache
-def _template() -> Template:
-    text = (Path(__file__).parent / "config.pbtxt.j2").read_text(encoding="utf-8")
-    template: Template = Template(text, undefined=StrictUndefined, keep_trailing_newline=True)
-    return template

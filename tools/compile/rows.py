@@ -47,12 +47,13 @@ def proof_rows(forest: Sequence[Tree], features: int, seed: int = 0) -> Floats:
     parents = [_parents(tree) for tree in forest]
     for split in _sample(forest, random, count):
         tree = forest[split.tree]
-        way = _Way(tree, parents[split.tree], split.node)
+        way = _Way(tree, parents[split.tree], split.node).values()
         for value in probes(tree, split.node):
             target = next(row, None)
             if target is None:
                 return background
-            way.apply(target)
+            for feature, needed in way.items():
+                target[feature] = needed
             target[tree.split_index[split.node]] = value
     return background
 
@@ -79,14 +80,12 @@ class _Way:
             self._turn(tree, parent, right=int(tree.cright[parent]) == node)
             node = parent
 
-    def apply(self, row: Floats) -> None:
-        """Write the values into `row`."""
-        for feature, high in self._high.items():
-            row[feature] = _around(np.array([high]))[0]
-        for feature, low in self._low.items():
-            row[feature] = _around(np.array([low]))[1]
-        for feature in self._listed.keys() | self._unlisted.keys():
-            row[feature] = self._category(feature)
+    def values(self) -> dict[int, float]:
+        """A value for each feature that is asked about on the way, finite or missing."""
+        below = {feature: np.nextafter(high, -_FLOAT32_MAX) for feature, high in self._high.items()}
+        at = {feature: min(low, _FLOAT32_MAX) for feature, low in self._low.items()}
+        categories = {feature: self._category(feature) for feature in self._listed.keys() | self._unlisted.keys()}
+        return below | at | categories
 
     def _category(self, feature: int) -> float:
         out = self._unlisted.get(feature, set())

@@ -5,6 +5,7 @@ everything a compile needs, and the first call of a drop-in archive waits for it
 imported either yet, XGBoost is told that there is none.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,4 +40,4 @@ def compile_job(job: Job) -> JsonObject:
     """Compile `job.request` into `job.entry`, and pack it into `job.bundle`. For `run_in_children`."""
     manifest = compile_entry(job.request, job.entry)
     write_bundle(job.entry, manifest, job.bundle)
-    return {"manifest": manifest.to_json()}
+    return {"manifest": json.loads(manifest.to_json())}
