@@ -30,6 +30,7 @@ _MANIFEST_BYTES_MAX = 1 << 20
 _WINDOW_BYTES_MAX = 8 << 20
 # zstd can turn 4 bytes into a block of 128 KiB, so what goes in at once bounds what can come out at once.
 _COMPRESSED_PIECE = 4 << 10
+_READ_BYTES = 64 << 10
 _COPY_BYTES = 1 << 20
 
 
@@ -86,7 +87,7 @@ def verify_bundle(stream: ByteStream) -> Manifest:
 
 
 def read_manifest(bundle: Path) -> Manifest:
-    """The manifest of a bundle file. Only the first few kilobytes are read: the rest is not verified.
+    """The manifest of a bundle file. Only its beginning is read: the rest is not verified.
 
     Raises:
         BadBundleError: they are not the start of a bundle.
@@ -227,6 +228,7 @@ class _Unpacked:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._frame = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX).decompressobj()
+        self._unread = memoryview(b"")
         self._ready = memoryview(b"")
 
     def pieces(self, count: int) -> Iterator[memoryview]:
@@ -246,7 +248,7 @@ class _Unpacked:
         """Check that the frame ends here, whole, and that nothing follows it."""
         while not self._ready and not self._frame.eof:
             self._ready = memoryview(self._decompress(self._compressed()))
-        if self._ready or self._frame.unused_data or self._stream.read(1):
+        if self._ready or self._frame.unused_data or self._unread or self._stream.read(1):
             raise BadBundleError("the bundle goes on after its end")
 
     def _next(self) -> bytes:
@@ -256,13 +258,15 @@ class _Unpacked:
             if plain := self._decompress(self._compressed()):
                 return plain
 
-    def _compressed(self) -> bytes:
-        piece = self._stream.read(_COMPRESSED_PIECE)
-        if not piece:
-            raise BadBundleError("the bundle is cut short")
+    def _compressed(self) -> memoryview:
+        if not self._unread:
+            self._unread = memoryview(self._stream.read(_READ_BYTES))
+            if not self._unread:
+                raise BadBundleError("the bundle is cut short")
+        piece, self._unread = self._unread[:_COMPRESSED_PIECE], self._unread[_COMPRESSED_PIECE:]
         return piece
 
-    def _decompress(self, piece: bytes) -> bytes:
+    def _decompress(self, piece: memoryview) -> bytes:
         try:
             return self._frame.decompress(piece)
         except zstandard.ZstdError as error:
