@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class DropIns:
         return self._result(tenant, stat, child.returncode or 0, output)
 
     def _result(self, tenant: TenantId, stat: ObjectStat, status: int, output: bytes) -> Manifest:
+        if status == -signal.SIGXCPU:
+            raise LoadFailedError(self._refuse(stat, "it takes too long to compile"))
+        if status == -signal.SIGKILL:
+            raise BusyError(f"the compiler of {stat.key} was killed, probably for want of memory; try again shortly")
         if status < 0:
             raise LoadFailedError(self._refuse(stat, f"its reader crashed (signal {-status}): it is damaged"))
         try:
