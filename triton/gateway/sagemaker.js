@@ -67,7 +67,7 @@ function kserveRequest(r, v, model) {
             return null;
         }
         count = lines.length;
-        data = rows.replace(/^(?=[,\n])|,(?=[,\n]|$)|\n(?=[,\n])/g, '$&NaN').replace(/\n/g, ',');
+        data = (',' + rows).replace(/[,\n](?=[,\n]|$)/g, '$&NaN').slice(1).replace(/\n/g, ',');
     }
     if (count * model[3] > MAX_NUMBERS) {
         return null;
