@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render
 from tools.supervisor import Process, Supervisor
 
@@ -37,7 +38,7 @@ class NodeSettings:
     """A node as its user describes it.
 
     `store` is a folder or s3://bucket/prefix. Ports of 0 are picked free. Budgets are bytes, or text as "512MiB".
-    `state` holds logs, nginx's files and node.json; `repository` is Triton's, the disk tier.
+    `state` holds logs, nginx's files, node.json and usage.json; `repository` is Triton's, the disk tier.
     """
 
     store: str
@@ -53,6 +54,8 @@ class NodeSettings:
     load_deadline: float = 30.0
     update_interval: float = 30.0
     pinned: tuple[str, ...] = ()
+    policy: PolicyName = DEFAULT_POLICY
+    warm_schedule: str = ""
     workers: int = 1
     access_log: bool = False
 
@@ -137,6 +140,9 @@ def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
             "ORCHARD_LOAD_DEADLINE": str(settings.load_deadline),
             "ORCHARD_UPDATE_INTERVAL": str(settings.update_interval),
             "ORCHARD_PINNED": ",".join(settings.pinned),
+            "ORCHARD_POLICY": settings.policy,
+            "ORCHARD_USAGE": str(settings.state.resolve() / "usage.json"),
+            "ORCHARD_WARM_SCHEDULE": settings.warm_schedule,
             "ORCHARD_FRONT_LOG": str(_calls_log(settings.state)),
         },
     )

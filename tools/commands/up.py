@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.catalog.store import DEFAULT_STORE
+from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.gateway import NginxMissingError
 from tools.stack import Node, NodeRunningError, NodeSettings, PortTakenError
 from tools.supervisor import ChildDiedError, NotReadyError, StoppedError
@@ -22,6 +23,10 @@ def up_command(
     memory_budget: Annotated[str, typer.Option(help="Bytes of models in memory: 512MiB, 2GiB.")] = "2GiB",
     disk_budget: Annotated[str, typer.Option(help="Bytes of models in the repository on disk.")] = "20GiB",
     pin: Annotated[list[str] | None, typer.Option(help="A tenant to load now and never evict. Repeatable.")] = None,
+    policy: Annotated[PolicyName, typer.Option(help="Who is evicted first.")] = DEFAULT_POLICY,
+    warm_schedule: Annotated[
+        str, typer.Option(help="When to load the tenants used most, beside at the start: a cron expression.")
+    ] = "",
     host: Annotated[str, typer.Option(help="Address for clients. The admin port is always on loopback.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8001,
@@ -50,6 +55,8 @@ def up_command(
         parallel_loads=parallel_loads,
         load_deadline=load_deadline,
         pinned=tuple(pin or ()),
+        policy=policy,
+        warm_schedule=warm_schedule,
         workers=workers,
         access_log=access_log,
     )

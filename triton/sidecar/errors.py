@@ -62,6 +62,10 @@ class BusyError(ServingError):
     retry_after = 1
 
 
+class NotNowError(BusyError):
+    """A load that no call waits for would have to evict somebody."""
+
+
 class StoreUnavailableError(ServingError):
     """The store does not answer and the disk does not hold the tenant."""
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from sidecar.changes import Changes
-from sidecar.errors import BusyError, CannotFitError, ServingError
+from sidecar.errors import BusyError, CannotFitError, NotNowError, ServingError
 from sidecar.observability.events import Cause, Journal
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phase, Phases
@@ -88,6 +88,29 @@ class Loader:
         finally:
             self._residency.release(tenant, serial)
             self._changes.ring()
+
+    async def warm(self, tenant: TenantId) -> bool:
+        """Load a tenant that nobody waits for, once no call waits for a cold start.
+
+        Returns whether there was room for it: nobody is evicted for its sake. A resident tenant needs none.
+
+        Raises:
+            ServingError: as `resident`.
+        """
+        while self._starts:
+            await self._changes.wait()
+        if self._residency.get(tenant) is not None:
+            return True
+        offer = await self._supply.offer(tenant)
+        if self._residency.get(tenant) is None and self._residency.needs_victims(offer.manifest.resident_bytes):
+            return False
+        start = self._join(tenant, offer)
+        try:
+            if start is not None:
+                await asyncio.shield(start)
+        except NotNowError:
+            return False
+        return True
 
     async def unload(self, tenant: TenantId, cause: Cause = Cause.UNLOADED) -> None:
         """Unload a tenant; returns when Triton has reported it gone. An update ends first."""
@@ -176,7 +199,8 @@ class Loader:
 
     def _ended(self, tenant: TenantId, task: asyncio.Task[Origin]) -> None:
         del self._starts[tenant]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        self._changes.ring()
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NotNowError):
             self._journal.load_failed(tenant, error)
             if not isinstance(error, ServingError):
                 log.error("this is a fault of the sidecar", exc_info=error)
@@ -215,11 +239,17 @@ class Loader:
         async with self._claiming:
             if self._residency.needs_victims(size):
                 await self._recency.refresh()
+                self._check_awaited(tenant)
             while (victims := self._residency.claim(tenant, size)) is None:
                 await self._changes.wait()
         self._unloader.start(victims, Cause.EVICTED, f"to make room for {tenant}")
         while not self._residency.has_room_for(tenant):
             await self._changes.wait()
+
+    def _check_awaited(self, tenant: TenantId) -> None:
+        slot = self._residency.get(tenant)
+        if slot is not None and not slot.leases:
+            raise NotNowError(f"there is no room for {tenant} at the moment, and no call waits for it")
 
     async def _load(self, tenant: TenantId) -> None:
         try:

@@ -35,9 +35,10 @@ from sidecar.supply import Supply
 from sidecar.triton_client import TritonClient
 from sidecar.unloader import Unloader
 from sidecar.updates import LiveUpdates
+from sidecar.usage import UsageFile
+from sidecar.warm import WarmStart
 from tools.catalog.catalog import Catalog
 from tools.catalog.store import open_store
-from tools.catalog.tenant import TenantId
 from tools.eviction.history import History
 from tools.eviction.named import POLICIES
 
@@ -55,6 +56,11 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
         for name in disk.open():
             log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
         policy = POLICIES[settings.policy](History())
+        if settings.usage:
+            usage = UsageFile(settings.usage, settings.policy, policy)
+            usage.restore()
+            stack.callback(usage.save)
+            await stack.enter_async_context(_background(usage.run()))
         residency = Residency(settings.memory_budget, settings.pinned, policy)
         store = open_store(settings.store)
         registry = CollectorRegistry()
@@ -91,7 +97,7 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
         registry.register(NodeMetrics(disk, supply, await triton.version()))
         await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
         await stack.enter_async_context(_background(updates.run(settings.update_interval)))
-        await stack.enter_async_context(_background(_load_pinned(loader, residency)))
+        await stack.enter_async_context(_background(WarmStart(residency, policy, loader).run(settings.warm_schedule)))
         await stack.enter_async_context(_http(admin.build_app(tracing, settings.max_body), settings.admin))
         await stack.enter_async_context(_http(public, settings.http))
         await stack.enter_async_context(_grpc(grpc_api.build_server(), settings.grpc))
@@ -106,19 +112,6 @@ async def _first_look(recency: Recency[Before], stop: asyncio.Event) -> None:
             await recency.refresh()
             return
         await asyncio.sleep(_RETRY)
-
-
-async def _load_pinned(loader: Loader, residency: Residency) -> None:
-    for tenant in sorted(residency.pinned):
-        await _load_quietly(loader, tenant)
-
-
-async def _load_quietly(loader: Loader, tenant: TenantId) -> None:
-    try:
-        async with loader.resident(tenant):
-            pass
-    except ServingError as error:
-        log.error("pinned tenant %s is not loaded: %s", tenant, error)
 
 
 @asynccontextmanager

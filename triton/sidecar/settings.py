@@ -1,13 +1,14 @@
 """The sidecar's settings, read once from the environment."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.observability.logs import LogFormat
+from sidecar.schedule import BadScheduleError, Schedule
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
-from tools.eviction.named import DEFAULT_POLICY, POLICIES
+from tools.eviction.named import DEFAULT_POLICY, PolicyName
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
@@ -42,7 +43,9 @@ class Settings:
     memory_budget: int
     disk_budget: int
     pinned: frozenset[TenantId] = frozenset()
-    policy: str = DEFAULT_POLICY
+    policy: PolicyName = DEFAULT_POLICY
+    usage: Path | None = None
+    warm_schedule: Schedule | None = None
     parallel_loads: int = 4
     load_deadline: float = 30.0
     cold_deadline: float = 60.0
@@ -73,7 +76,9 @@ class Settings:
             memory_budget=read.size("ORCHARD_MEMORY_BUDGET", "2GiB"),
             disk_budget=read.size("ORCHARD_DISK_BUDGET", "20GiB"),
             pinned=read.tenants("ORCHARD_PINNED"),
-            policy=read.choice("ORCHARD_POLICY", DEFAULT_POLICY, POLICIES),
+            policy=read.policy("ORCHARD_POLICY"),
+            usage=read.path("ORCHARD_USAGE"),
+            warm_schedule=read.schedule("ORCHARD_WARM_SCHEDULE"),
             parallel_loads=read.count("ORCHARD_PARALLEL_LOADS", 4),
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
@@ -114,11 +119,19 @@ class _Reader:
         except ValueError:
             raise BadSettingError(f"{name}={text!r} is not a log format: json or text") from None
 
-    def choice(self, name: str, default: str, choices: Collection[str]) -> str:
-        text = self.text(name, default)
-        if text not in choices:
-            raise BadSettingError(f"{name}={text!r} is not one of {', '.join(choices)}")
-        return text
+    def policy(self, name: str) -> PolicyName:
+        text = self.text(name, DEFAULT_POLICY)
+        try:
+            return PolicyName(text)
+        except ValueError:
+            raise BadSettingError(f"{name}={text!r} is not a policy: choose {', '.join(PolicyName)}") from None
+
+    def schedule(self, name: str) -> Schedule | None:
+        text = self.text(name, "")
+        try:
+            return Schedule.parse(text) if text else None
+        except BadScheduleError as error:
+            raise BadSettingError(f"{name}: {error}") from None
 
     def address(self, name: str, default: str) -> Address:
         text = self.text(name, default)
