@@ -8,6 +8,7 @@ from tools.commands.list import list_command
 from tools.commands.prune import prune_command
 from tools.commands.publish import publish_command
 from tools.commands.push_folder import push_folder_command
+from tools.commands.render_gateway import render_gateway_command
 from tools.commands.rollback import rollback_command
 from tools.commands.status import status_command
 from tools.commands.up import up_command
@@ -32,6 +33,7 @@ app.command("list")(list_command)
 app.command("rollback")(rollback_command)
 app.command("prune")(prune_command)
 app.command("delete")(delete_command)
+app.command("render-gateway")(render_gateway_command)
 app.command("up")(up_command)
 app.command("status")(status_command)
 

@@ -31,6 +31,14 @@ class Scripting:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Connections to `listen` go to `to` as they are; both are host:port."""
+
+    listen: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What differs between one front and another.
 
@@ -38,7 +46,9 @@ class GatewaySettings:
     `access_log` (off when None) and `calls_log`, which the sidecar reads (also off when None). `answer_seconds` bounds
     the wait for an answer, and has to be longer than a load may take. `user` is "name group" for the workers, and may
     only be given when nginx is started as root. `keepalive` is how many idle connections to Triton each worker keeps.
-    Without `scripting` all calls of the SageMaker runtime API go to the sidecar, warm ones too.
+    Without `scripting` all calls of the SageMaker runtime API go to the sidecar, warm ones too. With a `resolver`, the
+    address of a DNS server, names are looked up while nginx runs, and need not be known yet when it starts; that takes
+    nginx 1.27.3.
     """
 
     listen: str
@@ -55,6 +65,8 @@ class GatewaySettings:
     scripting: Scripting | None = None
     max_body_bytes: int = 64 * MIB
     answer_seconds: int = 90
+    resolver: str | None = None
+    forwards: tuple[Forward, ...] = ()
 
 
 def render(front: GatewaySettings) -> str:
