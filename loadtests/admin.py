@@ -24,6 +24,10 @@ class Admin:
         status: dict[str, Any] = json.loads(self._ask("GET", "/status"))
         return status
 
+    def metrics(self) -> str:
+        """The sidecar's metrics, as Prometheus reads them."""
+        return self._ask("GET", "/metrics").decode()
+
     def load(self, tenant: TenantId) -> None:
         """Make `tenant` resident."""
         self._ask("POST", "/models", json.dumps({"model_name": tenant}))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtests.bench import cold_start, memory, warm_path
+from loadtests.bench import cold_start, cold_store, memory, sagemaker_path, warm_path
 from loadtests.bench.figures import Figure
 from loadtests.bench.setting import Bench
 
@@ -10,7 +10,9 @@ Measurement = Callable[[Bench], list[Figure]]
 
 MEASUREMENTS: dict[str, Measurement] = {
     "warm-path": warm_path.measure,
+    "sagemaker-path": sagemaker_path.measure,
     "cold-start": cold_start.measure,
+    "cold-store": cold_store.measure,
     "resident-memory": memory.measure_resident,
     "memory-left": memory.measure_cycles,
 }

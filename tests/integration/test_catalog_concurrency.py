@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import pytest
 
+from loadtests.s3_server import BUCKET, S3Server
 from tests.bundles import make_bundle
-from tests.integration.s3_server import BUCKET, S3Server
 from tools.catalog.catalog import (
     Catalog,
     CatalogError,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from loadtests.s3_server import BUCKET, S3Server
 from tests.integration.orchard import COLD_HEADER, Orchard, binary_call, settings_for
-from tests.integration.s3_server import BUCKET, S3Server
 from tests.models import train
 from tools.stack import Node
 
@@ -19,9 +19,7 @@ FETCHED, ON_DISK, NEVER = TENANTS[:2], TENANTS[2:4], TENANTS[4:]
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with pytest.MonkeyPatch.context() as patch, S3Server(tmp_path_factory.mktemp("s3")) as server:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+    with S3Server(tmp_path_factory.mktemp("s3")) as server, server.found():
         yield server
 
 

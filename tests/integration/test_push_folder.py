@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.s3_server import BUCKET, Request, S3Server
 from tests.boosters import train
-from tests.integration.s3_server import BUCKET, Request, S3Server
 
 ORCHARD = str(Path(sys.executable).parent / "orchard")
 TENANTS = [f"m{number}" for number in range(6)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.s3_server import BUCKET, S3Server
+from loadtests.s3_server import BUCKET, S3Server
 from tools.catalog.ranges import RangedStream
 from tools.catalog.retry import Retrying
 from tools.catalog.s3 import S3Store

@@ -1,5 +1,6 @@
-"""A real S3 server on a folder: `rclone serve s3`, on a free loopback port, started and stopped by the tests."""
+"""A real S3 server on a folder: `rclone serve s3`, on a free loopback port, for tests and load tests."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,14 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.stack import free_ports
 
 ACCESS_KEY = "orchardkey"
 SECRET_KEY = "orchardsecret"
 BUCKET = "models"
 
 _START_SECONDS = 20
+_SETTINGS = ("AWS_", "ORCHARD_S3_")
 _REQUEST = re.compile(
     r"serve s3: (?:"
     r"(?P<verb>GET|HEAD) OBJECT (?:Bucket: )?\S+ (?:Object: )?(?P<read>\S+)"
@@ -43,7 +48,7 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = _free_port()
+        [self._port] = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "rclone.log"
         self.objects = folder / "objects"
@@ -53,6 +58,11 @@ class S3Server:
     def url(self) -> str:
         """The endpoint URL."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return self._port
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,6 +75,16 @@ class S3Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    @contextlib.contextmanager
+    def found(self, endpoint_url: str | None = None) -> Iterator[None]:
+        """Have this process, and those it starts, find the server: at `endpoint_url` if there is a link before it."""
+        before = {name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)}
+        try:
+            _replace_settings({**self.environment, "ORCHARD_S3_ENDPOINT_URL": endpoint_url or self.url})
+            yield
+        finally:
+            _replace_settings(before)
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
@@ -121,6 +141,12 @@ class S3Server:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
 
+def _replace_settings(settings: Mapping[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
+        del os.environ[name]
+    os.environ.update(settings)
+
+
 def _request(match: re.Match[str]) -> Request:
     if match["put"]:
         return Request("PUT", match["written"])
@@ -137,9 +163,3 @@ def _rclone() -> str:
     if found is None:
         raise RuntimeError("rclone is not installed: run make setup")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
