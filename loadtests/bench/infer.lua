@@ -1,12 +1,14 @@
--- One inference request, over and over:  wrk -s infer.lua URL -- BODY_FILE HEADER_LENGTH
+-- One inference request, over and over:  wrk -s infer.lua URL -- BODY_FILE 'NAME: VALUE'...
 -- The last line of the output is the result as JSON; times are in microseconds.
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
   wrk.method = "POST"
   wrk.body = file:read("*a")
-  wrk.headers["Content-Type"] = "application/octet-stream"
-  wrk.headers["Inference-Header-Content-Length"] = args[2]
+  for index = 2, #args do
+    local name, value = args[index]:match("^(.-): (.*)$")
+    wrk.headers[name] = value
+  end
   file:close()
 end
 

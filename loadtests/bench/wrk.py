@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.kserve import HEADER_LENGTH, BinaryRequest
+from loadtests.kserve import BinaryRequest
 
 _SCRIPT = Path(__file__).with_name("infer.lua")
 
@@ -53,7 +53,8 @@ def drive(url: str, request: BinaryRequest, body_file: Path, connections: int, s
     body_file.write_bytes(request.body)
     threads = min(2, connections)
     command = [require_wrk(), "-t", str(threads), "-c", str(connections), "-d", f"{max(1, round(seconds))}s"]
-    command += ["-s", str(_SCRIPT), url, "--", str(body_file), request.headers[HEADER_LENGTH]]
+    headers = [f"{name}: {value}" for name, value in request.headers.items()]
+    command += ["-s", str(_SCRIPT), url, "--", str(body_file), *headers]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if finished.returncode != 0:
         raise WrkError(f"wrk exited with {finished.returncode}: {finished.stderr.strip() or finished.stdout.strip()}")
