@@ -5,6 +5,7 @@ import typer
 from tools.commands.compile import compile_command
 from tools.commands.delete import delete_command
 from tools.commands.list import list_command
+from tools.commands.plan import plan_command
 from tools.commands.prune import prune_command
 from tools.commands.publish import publish_command
 from tools.commands.push_folder import push_folder_command
@@ -34,6 +35,7 @@ app.command("rollback")(rollback_command)
 app.command("prune")(prune_command)
 app.command("delete")(delete_command)
 app.command("render-gateway")(render_gateway_command)
+app.command("plan")(plan_command)
 app.command("up")(up_command)
 app.command("status")(status_command)
 
