@@ -27,15 +27,17 @@ class Trained:
         return np.asarray(self.booster.predict(_matrix(asked, self.feature_types)), np.float32)
 
 
-def train(objective: str, *, rounds: int = 12, depth: int = 4, seed: int = 0, **parameters: object) -> Trained:
-    """A model of `objective` on made-up rows, a tenth of whose values are missing."""
+def train(
+    objective: str, *, rounds: int = 12, depth: int = 4, seed: int = 0, features: int = FEATURES, **parameters: object
+) -> Trained:
+    """A model of `objective` on made-up rows of `features` values, a tenth of which are missing."""
     rng = np.random.default_rng(seed)
-    features = _with_missing(rng.normal(size=(TRAINING_ROWS, FEATURES)).astype(np.float32), rng)
-    signal = np.nan_to_num(features[:, 0]) + np.nan_to_num(features[:, 1] * features[:, 2])
+    given = _with_missing(rng.normal(size=(TRAINING_ROWS, features)).astype(np.float32), rng)
+    signal = np.nan_to_num(given[:, 0]) + np.nan_to_num(given[:, 1] * given[:, 2])
     settings = {"objective": objective, "max_depth": depth, "seed": seed, "nthread": 1, **parameters}
     label = _label(objective, signal, int(str(parameters.get("num_class", 2))))
-    booster = xgboost.train(settings, _matrix(features, None, label), rounds)
-    return Trained(booster, _with_missing(rng.normal(size=(200, FEATURES)).astype(np.float32), rng))
+    booster = xgboost.train(settings, _matrix(given, None, label), rounds)
+    return Trained(booster, _with_missing(rng.normal(size=(200, features)).astype(np.float32), rng))
 
 
 def train_categorical(seed: int = 0) -> Trained:
