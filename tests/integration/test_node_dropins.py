@@ -3,20 +3,25 @@
 import io
 import pickle
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.integration.orchard import COLD_HEADER, Orchard, settings_for
+from tests.integration.orchard import COLD_HEADER, Orchard, answered, settings_for
 from tests.models import Trained, train
 from tools.stack import Node
+
+INTERVAL = 1.0
 
 
 @pytest.fixture(scope="module")
 def orchard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchard]:
     folder = tmp_path_factory.mktemp("dropins")
-    with Node(settings_for(folder)) as node:
+    with Node(settings_for(folder, update_interval=INTERVAL)) as node:
         orchard = Orchard(folder, node)
         orchard.publish(neighbour=train("binary:logistic"))
         orchard.check("neighbour")
@@ -55,6 +60,46 @@ def test_a_replaced_archive_is_compiled_anew(orchard: Orchard) -> None:
     orchard.unload("replaced")
     drop_model(orchard, "replaced", train("binary:logistic", seed=2))
     assert orchard.check("replaced").headers[COLD_HEADER] == "fetch"
+
+
+def test_an_archive_replaced_while_its_model_is_in_memory_is_followed(orchard: Orchard) -> None:
+    drop_model(orchard, "followed", train("reg:squarederror", seed=1))
+    orchard.check("followed")
+    newer = train("reg:squarederror", seed=2)
+    drop_model(orchard, "followed", newer)
+    row = newer.rows[:1]
+    within(20, lambda: bool(np.allclose(answered(orchard.ask("followed", row)), newer.expected(row))))
+    orchard.check("followed")
+
+
+def test_a_deleted_archive_is_unloaded_and_answers_404(orchard: Orchard) -> None:
+    drop_model(orchard, "withdrawn", train("binary:logistic"))
+    orchard.check("withdrawn")
+    Path(orchard.node.settings.store, "withdrawn.tar.gz").unlink()
+    within(20, lambda: "withdrawn" not in orchard.residents())
+    assert orchard.ask("withdrawn").status_code == 404
+    assert not (orchard.node.settings.repository / "withdrawn").exists()
+
+
+def test_archives_that_compile_delay_nobody_else(orchard: Orchard) -> None:
+    orchard.publish(quick=train("binary:logistic", seed=5))
+    slow = ["slow-1", "slow-2"]
+    for seed, tenant in enumerate(slow):
+        drop_model(orchard, tenant, train("binary:logistic", rounds=300, depth=8, seed=seed))
+    with ThreadPoolExecutor(2) as pool:
+        compiling = [pool.submit(orchard.check, tenant) for tenant in slow]
+        within(20, lambda: len(list((orchard.node.settings.repository / ".staging").glob("slow-*"))) == 2)
+        orchard.check("quick")
+        assert not any(call.done() for call in compiling)
+        for call in compiling:
+            assert call.result().headers[COLD_HEADER] == "fetch"
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def link() -> tarfile.TarInfo:

@@ -201,6 +201,20 @@ def test_a_deleted_tenant_is_unknown_and_leaves_nothing(catalog: Catalog, store:
         catalog.delete(M1)
 
 
+@pytest.mark.parametrize("published", [True, False])
+def test_deleting_a_tenant_takes_its_drop_in_archive_along(
+    catalog: Catalog, store: FolderStore, tmp_path: Path, published: bool
+) -> None:
+    if published:
+        catalog.publish(make_bundle(tmp_path, "m1"))
+    for archive in ("m1.tar.gz", "m2.tar.gz"):
+        store.put(archive, b"a model")
+    assert catalog.has_drop_in(M1)
+    catalog.delete(M1)
+    assert not catalog.has_drop_in(M1)
+    assert store.stat("m2.tar.gz") is not None
+
+
 def test_a_deleted_tenant_can_be_published_again(catalog: Catalog, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, "m1")
     catalog.publish(bundle)

@@ -117,6 +117,15 @@ def test_a_tenant_that_cannot_be_pruned_fails_alone(store: Path, tmp_path: Path)
     assert "Publish it again" in orchard("list").output
 
 
+def test_delete_says_that_a_drop_in_archive_goes_too(store: Path, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundles", "m1")
+    orchard("publish", tmp_path / "bundles")
+    (store / "m1.tar.gz").write_bytes(b"a model")
+    assert "its 1 versions and its drop-in archive" in orchard("delete", "m1", status=1).output
+    orchard("delete", "m1", "--yes")
+    assert not (store / "m1.tar.gz").exists()
+
+
 def test_delete_asks_first(store: Path, tmp_path: Path) -> None:
     orchard("publish", make_bundle(tmp_path, "m1"))
     orchard("delete", "m1", status=1)

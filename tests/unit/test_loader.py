@@ -80,12 +80,12 @@ class ToldSupply:
     async def offer(self, tenant: TenantId) -> Offer:
         return Offer(make_manifest(tenant, 1, b"", b""), Origin.DISK, None)
 
-    async def bring(self, offer: Offer) -> Origin:
+    async def bring(self, offer: Offer) -> Offer:
         self.brought.append(offer.manifest.tenant)
         await asyncio.sleep(0.005)
         if self.failure:
             raise self.failure
-        return Origin.DISK
+        return offer
 
 
 class ToldRecency:
@@ -277,6 +277,16 @@ async def test_no_room_before_the_deadline_is_busy_and_the_others_stay() -> None
     assert bench.state(C) is None
     answering.set()
     await asyncio.gather(*slow)
+
+
+async def test_a_tenant_unloaded_while_its_update_is_fetched_stays_away(bench: Bench) -> None:
+    await bench.call(A)
+    updating = asyncio.create_task(bench.loader.update(A, await bench.supply.offer(A)))
+    await _until(lambda: len(bench.supply.brought) == 2)
+    await bench.loader.unload(A)
+    await updating
+    assert bench.state(A) is None
+    assert bench.triton.asked == ["load a", "unload a"]
 
 
 async def test_a_caller_that_goes_away_does_not_stop_the_load(bench: Bench) -> None:

@@ -7,7 +7,8 @@ keep that true for any number of concurrent writers, on stores with no transacti
   afterwards, and puts right what a concurrent writer made wrong in between;
 - a bundle is verified whole before a pointer names it.
 
-When two writers disagree, the last one wins.
+When two writers disagree, the last one wins. A tenant may also have a drop-in archive, `<tenant>.tar.gz`: nodes compile
+and serve it themselves, when nothing is live.
 """
 
 import contextlib
@@ -210,22 +211,28 @@ class Catalog:
         return deleted
 
     def delete(self, tenant: TenantId) -> None:
-        """Remove a tenant: its pointer, then its bundles. A publish that starts meanwhile may win.
+        """Remove a tenant: its pointer, its bundles and its drop-in archive. A publish that starts meanwhile may win.
 
         Raises:
             NoSuchTenantError: there is nothing of it.
             ConflictError: it is published as fast as it is deleted.
         """
-        if self._store.stat(_live_key(tenant)) is None and not self.versions(tenant):
+        keys = (_live_key(tenant), drop_in_key(tenant))
+        if not any(self._store.stat(key) for key in keys) and not self.versions(tenant):
             raise NoSuchTenantError(f"there is no tenant {tenant!r}: nothing to delete")
         for _ in range(_ROUNDS):
-            self._store.delete(_live_key(tenant))
+            for key in keys:
+                self._store.delete(key)
             for stored in self.versions(tenant):
                 self._store.delete(_bundle_key(tenant, stored.version))
             # A publisher may have uploaded before we listed and pointed after we removed the pointer.
             if self._store.stat(_live_key(tenant)) is None:
                 return
         raise ConflictError(f"{tenant} is published as fast as it is deleted: stop its publisher first")
+
+    def has_drop_in(self, tenant: TenantId) -> bool:
+        """Whether the store has a drop-in archive of the tenant."""
+        return self._store.stat(drop_in_key(tenant)) is not None
 
     def tenants(self) -> Iterator[TenantId]:
         """Every tenant with anything in the store, in order. Lists the whole store: for people, not for requests."""
@@ -326,6 +333,11 @@ class Catalog:
                 else:
                     self._store.delete(_live_key(tenant))
         raise _conflict(tenant)
+
+
+def drop_in_key(tenant: TenantId) -> str:
+    """Where a tenant's drop-in archive is, if it has one: a model that a node compiles itself on first use."""
+    return f"{tenant}.tar.gz"
 
 
 def _unpack(stored: ObjectStream, pointer: LivePointer, into: Path) -> None:

@@ -10,7 +10,7 @@ from tools.commands.store import EndpointOption, StoreOption, complaints, open_c
 
 
 def delete_command(
-    tenant: Annotated[str, typer.Argument(help="The tenant to remove, with all its versions.")],
+    tenant: Annotated[str, typer.Argument(help="The tenant to remove, with all its versions and its drop-in archive.")],
     store: StoreOption = DEFAULT_STORE,
     endpoint_url: EndpointOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -20,6 +20,8 @@ def delete_command(
         catalog = open_catalog(store, endpoint_url)
         chosen = tenant_id(tenant)
         if not yes:
-            typer.confirm(f"Delete {chosen} and its {len(catalog.versions(chosen))} versions from {store}?", abort=True)
+            archive = " and its drop-in archive" if catalog.has_drop_in(chosen) else ""
+            versions = len(catalog.versions(chosen))
+            typer.confirm(f"Delete {chosen} with its {versions} versions{archive} from {store}?", abort=True)
         catalog.delete(chosen)
         typer.echo(f"{chosen} is deleted")

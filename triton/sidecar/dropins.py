@@ -11,12 +11,12 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.disk import DiskTier
 from sidecar.errors import BusyError, LoadFailedError, StoreUnavailableError
+from tools.catalog.catalog import drop_in_key
 from tools.catalog.manifest import BadManifestError, Manifest
 from tools.catalog.store import NOT_CHANGED, ObjectStat, Store
 from tools.catalog.tenant import TenantId
@@ -49,12 +49,10 @@ class DropIns:
 
     def stat(self, tenant: TenantId) -> ObjectStat | None:
         """The tenant's archive, or None. Raises the store's errors."""
-        return self._store.stat(f"{tenant}.tar.gz")
+        return self._store.stat(drop_in_key(tenant))
 
-    async def compile(self, tenant: TenantId, stat: ObjectStat, make_room: Callable[[int], object]) -> Manifest:
+    async def compile(self, tenant: TenantId, stat: ObjectStat) -> Manifest:
         """Compile the archive into the tenant's entry on disk. An archive refused once is not tried again.
-
-        `make_room` is called, off the event loop, with the bytes the entry needs on disk.
 
         Raises:
             LoadFailedError: the archive cannot be served, and why.
@@ -67,12 +65,13 @@ class DropIns:
                 f"{stat.key} has {stat.bytes:,} bytes; at most {self._limits.archive_bytes:,} are accepted"
             )
         async with self._turns:
-            with self._disk.staging(tenant) as folder:
-                archive = folder / "archive.tar.gz"
+            with self._disk.staging(tenant) as staging:
+                archive, out = staging.folder / "archive.tar.gz", staging.folder / "out"
+                await asyncio.to_thread(staging.reserve, stat.bytes)
                 await asyncio.to_thread(self._download, stat, archive)
-                manifest = await self._run_child(tenant, stat, archive, folder / "out")
-                await asyncio.to_thread(make_room, manifest.entry_bytes)
-                await asyncio.to_thread(self._disk.place, folder / "out" / tenant, manifest)
+                manifest = await self._run_child(tenant, stat, archive, out)
+                await asyncio.to_thread(staging.reserve, manifest.entry_bytes)
+                await asyncio.to_thread(staging.place, out / tenant, manifest)
         log.info("%s was compiled from %s: %s", tenant, stat.key, "; ".join(manifest.notes) or "nothing to note")
         return manifest
 

@@ -15,7 +15,7 @@ from sidecar.observability.phases import Phase, Phases
 from sidecar.observer import Before
 from sidecar.recency import Recency
 from sidecar.residency import Residency
-from sidecar.slot import State
+from sidecar.slot import Slot, State
 from sidecar.supply import Offer, Origin, Supply
 from sidecar.triton_client import TritonClient
 from sidecar.unloader import Unloader
@@ -137,9 +137,10 @@ class Loader:
             return
         self._residency.lease(tenant)
         try:
-            await self._supply.bring(offer)
+            offer = await self._supply.bring(offer)
             async with asyncio.timeout(self._limits.cold_deadline), self._turns:
-                await self._replace(tenant, offer)
+                if self._is_still_resident(slot):
+                    await self._replace(tenant, offer)
         except TimeoutError:
             raise self._too_late(tenant) from None
         except CannotFitError:
@@ -147,6 +148,10 @@ class Loader:
         finally:
             self._residency.release(tenant, slot.serial)
             self._changes.ring()
+
+    def _is_still_resident(self, before: Slot) -> bool:
+        slot = self._residency.get(before.tenant)
+        return slot is not None and slot.serial == before.serial and slot.state is State.RESIDENT
 
     async def _replace(self, tenant: TenantId, offer: Offer) -> None:
         version = offer.manifest.version
@@ -215,7 +220,7 @@ class Loader:
         try:
             async with asyncio.timeout(self._limits.cold_deadline):
                 self._residency.check_fits(tenant, offer.manifest.resident_bytes)
-                origin = await self._supply.bring(offer)
+                offer = await self._supply.bring(offer)
                 async with self._turns:
                     with self._phases.timed(Phase.ROOM, tenant):
                         await self._make_room(tenant, offer.manifest.resident_bytes)
@@ -230,9 +235,9 @@ class Loader:
                 self._residency.give_up(tenant)
             self._changes.ring()
         took = time.monotonic() - began
-        self._metrics.cold_start(origin, took)
-        self._journal.loaded(tenant, offer.manifest.version, origin.value, took)
-        return origin
+        self._metrics.cold_start(offer.origin, took)
+        self._journal.loaded(tenant, offer.manifest.version, offer.origin.value, took)
+        return offer.origin
 
     async def _make_room(self, tenant: TenantId, size: int) -> None:
         # One at a time, in the order they came: otherwise small tenants could starve a large one for ever.

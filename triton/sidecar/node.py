@@ -52,9 +52,6 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
     """Serve until `stop` is set."""
     async with AsyncExitStack() as stack:
         triton = await stack.enter_async_context(TritonClient(settings.triton_http, settings.triton_grpc))
-        disk = DiskTier(settings.repository, settings.disk_budget)
-        for name in disk.open():
-            log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
         policy = POLICIES[settings.policy](History())
         if settings.usage:
             usage = UsageFile(settings.usage, settings.policy, policy)
@@ -62,12 +59,13 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
             stack.callback(usage.save)
             await stack.enter_async_context(_background(usage.run()))
         residency = Residency(settings.memory_budget, settings.pinned, policy)
+        disk = DiskTier(settings.repository, settings.disk_budget, lambda tenant: residency.get(tenant) is not None)
+        for name in disk.open():
+            log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
         store = open_store(settings.store)
         registry = CollectorRegistry()
         phases = Phases(registry, tracing)
-        supply = Supply(
-            Catalog(store), DropIns(store, disk), disk, lambda tenant: residency.get(tenant) is not None, phases
-        )
+        supply = Supply(Catalog(store), DropIns(store, disk), disk, phases)
         stack.callback(supply.close)
         changes = Changes()
         journal = Journal()
@@ -96,6 +94,7 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
         await _first_look(recency, stop)
         registry.register(NodeMetrics(disk, supply, await triton.version()))
         await stack.enter_async_context(_background(recency.run(settings.statistics_interval)))
+        await stack.enter_async_context(_background(supply.check_disk()))
         await stack.enter_async_context(_background(updates.run(settings.update_interval)))
         await stack.enter_async_context(_background(WarmStart(residency, policy, loader).run(settings.warm_schedule)))
         await stack.enter_async_context(_http(admin.build_app(tracing, settings.max_body), settings.admin))

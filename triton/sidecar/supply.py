@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -32,6 +32,8 @@ _POINTERS_KEPT = 10_000
 _STORE_PAUSE = 2.0
 # Seconds to wait for word of a newer version when the disk holds one that can be served at once.
 _PATIENCE = 0.5
+# How long the check of the disk rests after each entry, as a multiple of what the entry took.
+_REST_SHARE = 3
 
 
 class Origin(Enum):
@@ -67,13 +69,11 @@ class Supply:
         catalog: Catalog,
         drop_ins: DropIns,
         disk: DiskTier,
-        is_in_memory: Callable[[TenantId], bool],
         phases: Phases,
     ) -> None:
         self._catalog = catalog
         self._drop_ins = drop_ins
         self._disk = disk
-        self._is_in_memory = is_in_memory
         self._phases = phases
         self._store_threads = ThreadPoolExecutor(_FETCH_THREADS, "store")
         self._disk_threads = ThreadPoolExecutor(_DISK_THREADS, "disk")
@@ -112,27 +112,38 @@ class Supply:
             asking.add_done_callback(lambda _: self._asking.pop(tenant, None))
         return await asyncio.shield(asking)
 
-    async def bring(self, offer: Offer) -> Origin:
-        """Have the offered entry on disk, verified against its hashes; returns where it came from.
+    async def bring(self, offer: Offer) -> Offer:
+        """Have the offered entry on disk, verified against its hashes; returns the offer as it was kept.
+
+        That is another one if the entry on disk was damaged, or the version offered has been replaced and pruned.
 
         Raises:
             LoadFailedError: the stored bundle is not what its pointer says.
             StoreUnavailableError: the store does not answer.
+            UnknownTenantError: the tenant was deleted after the offer was made.
             BusyError: the disk is full.
         """
-        if offer.origin is Origin.FETCH and offer.pointer is not None:
-            await self._fetch(offer.pointer)
-            return Origin.FETCH
         try:
-            with self._phases.timed(Phase.VERIFY, offer.manifest.tenant):
-                await self._on_disk(lambda: self._disk.verify(offer.manifest))
-            return offer.origin
-        except DamagedEntryError as error:
-            if offer.pointer is None:
-                raise BusyError(f"{error}: it is removed; try again shortly") from None
-            log.warning("%s; it is fetched again", error)
-        await self._fetch(offer.pointer)
-        return Origin.FETCH
+            return await self._bring(offer)
+        except BundleGoneError as error:
+            log.info("%s", error)
+        # Another version has been published since, and this one pruned.
+        fresh = await self.offer(offer.manifest.tenant)
+        try:
+            return await self._bring(fresh)
+        except BundleGoneError as error:
+            raise StoreUnavailableError(f"{error}; try again shortly") from None
+
+    async def check_disk(self) -> None:
+        """Hash what an earlier run left on disk, so that damage is found before somebody waits for it.
+
+        Takes a quarter of one thread's time, so that calls hardly notice.
+        """
+        for tenant in self._disk.tenants():
+            began = self._clock()
+            if not await self._on_disk(lambda tenant=tenant: self._disk.check(tenant)):  # type: ignore[misc]
+                log.warning("the entry of %s on disk was not what its manifest says: it is removed", tenant)
+            await asyncio.sleep(_REST_SHARE * (self._clock() - began))
 
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
@@ -171,7 +182,7 @@ class Supply:
             raise UnknownTenantError(f"tenant {tenant!r} is not in the store: publish it, or check the name")
         if held is not None and held.version == version_of(archive):
             return Offer(held, Origin.DISK, None)
-        manifest = await self._drop_ins.compile(tenant, archive, self._make_room_on_disk)
+        manifest = await self._drop_ins.compile(tenant, archive)
         return Offer(manifest, Origin.FETCH, None)
 
     async def _pointer(self, tenant: TenantId, patience: float | None) -> LivePointer:
@@ -187,27 +198,37 @@ class Supply:
         self._known[tenant] = _Known(live.pointer, live.etag)
         return live.pointer
 
+    async def _bring(self, offer: Offer) -> Offer:
+        if offer.origin is Origin.DISK:
+            try:
+                with self._phases.timed(Phase.VERIFY, offer.manifest.tenant):
+                    await self._on_disk(lambda: self._disk.verify(offer.manifest))
+                return offer
+            except DamagedEntryError as error:
+                if offer.pointer is None:
+                    raise BusyError(f"{error}: it is removed; try again shortly") from None
+                log.warning("%s; it is fetched again", error)
+        if offer.pointer is not None:  # a drop-in has none: it was compiled when it was offered
+            await self._fetch(offer.pointer)
+        return replace(offer, origin=Origin.FETCH)
+
     async def _fetch(self, pointer: LivePointer) -> None:
         try:
             await self._at_store(lambda: self._fetch_and_place(pointer))
         except BadBundleError as error:
             raise LoadFailedError(f"the bundle of {pointer.tenant} is damaged: {error}; publish it again") from None
-        except (StoreError, BundleGoneError) as error:
+        except StoreError as error:
             raise StoreUnavailableError(f"{error}; try again shortly") from None
         except OSError as error:
             raise BusyError(f"no room on the node's disk for {pointer.tenant} ({error}); try again shortly") from None
 
     def _fetch_and_place(self, pointer: LivePointer) -> None:
-        self._make_room_on_disk(pointer.manifest.entry_bytes)
-        with self._disk.staging(pointer.tenant) as folder:
+        with self._disk.staging(pointer.tenant) as staging:
+            staging.reserve(pointer.manifest.entry_bytes)
             with self._phases.timed(Phase.FETCH, pointer.tenant):
-                self._catalog.fetch(pointer, folder)
+                self._catalog.fetch(pointer, staging.folder)
             with self._phases.timed(Phase.PLACE, pointer.tenant):
-                self._disk.place(folder, pointer.manifest)
-
-    def _make_room_on_disk(self, size: int) -> None:
-        for tenant in self._disk.make_room(size, self._is_in_memory):
-            log.info("%s is removed from disk to make room", tenant)
+                staging.place(staging.folder, pointer.manifest)
 
     async def _at_store(self, work: Callable[[], Result], patience: float | None = None) -> Result:
         working = asyncio.get_running_loop().run_in_executor(self._store_threads, copy_context().run, work)
