@@ -18,7 +18,7 @@ from sidecar.observability.request_ids import HEADER as REQUEST_ID
 from sidecar.observability.request_ids import adopt_request_id
 from sidecar.observability.tracing import Tracing
 from sidecar.observability.traffic import Start, Traffic
-from sidecar.serving import Serving
+from sidecar.serving import Call, Serving
 from sidecar.triton_client import GRPC_OPTIONS
 from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
@@ -129,15 +129,14 @@ class GrpcApi:
         context: Context,
         tenant_text: str,
         version_text: str,
-        check: Callable[[Manifest], None] | None = None,
+        check: Callable[[Manifest], None] = lambda _: None,
     ) -> bytes:
         tenant, version = _tenant(tenant_text), _version(version_text)
         began, start = time.monotonic(), Start.WARM
         reply = await self._attempt(name, request)
         if _is_missing(reply):
-            reply, origin = await self._serving.call(
-                tenant, version, check, lambda: self._attempt(name, request), _is_missing
-            )
+            call = Call(tenant, lambda: self._attempt(name, request), _is_missing, check, version)
+            reply, origin = await self._serving.answer(call)
             if origin is not None:
                 start = Start(origin.value)
                 await context.send_initial_metadata(((COLD_KEY, origin.value),))

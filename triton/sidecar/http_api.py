@@ -10,7 +10,7 @@ from sidecar.errors import BadInputError, ServingError, UnknownTenantError
 from sidecar.kserve import BINARY_HEADER, check_request, read_request
 from sidecar.observability.middleware import adopt_caller
 from sidecar.observability.tracing import Tracing
-from sidecar.serving import Serving, model_path
+from sidecar.serving import Call, Serving, model_path
 from sidecar.supply import Origin
 from sidecar.triton_client import Answer, TritonClient
 from tools.catalog.manifest import Manifest
@@ -89,7 +89,7 @@ class _KServe:
         def send() -> Awaitable[Answer]:
             return self._triton.forward("POST", model_path(tenant, version, "/infer"), _plain(request), body)
 
-        return _response(*await self._serving.call(tenant, version, check, send, is_missing))
+        return _response(*await self._serving.answer(Call(tenant, send, is_missing, check, version)))
 
     async def _about(self, request: web.Request) -> web.Response:
         tenant, version = tenant_of(request), _version(request)
@@ -98,7 +98,7 @@ class _KServe:
         def send() -> Awaitable[Answer]:
             return self._triton.forward("GET", model_path(tenant, version, rest), request.headers, None)
 
-        return _response(*await self._serving.call(tenant, version, None, send, is_missing))
+        return _response(*await self._serving.answer(Call(tenant, send, is_missing, version=version)))
 
     async def _ready(self, request: web.Request) -> web.Response:
         tenant = tenant_of(request)

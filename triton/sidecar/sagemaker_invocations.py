@@ -9,7 +9,7 @@ from sidecar.http_api import is_missing
 from sidecar.kserve import BINARY_HEADER, INPUT, check_request, read_request
 from sidecar.sagemaker_input import CSV, JSON, Matrix, decode, media_type
 from sidecar.sagemaker_output import accepted_type, default_type, encode, form_of, read_answer
-from sidecar.serving import Serving, model_path
+from sidecar.serving import Call, Serving, model_path
 from sidecar.supply import Origin
 from sidecar.triton_client import Answer, TritonClient
 from tools.catalog.manifest import Manifest
@@ -46,7 +46,7 @@ class Invocations:
         """Answer one invocation; `headers` ignore case.
 
         Raises:
-            ServingError: as `Serving.call`; `BadInputError` also when Triton finds the request wrong.
+            ServingError: as `Serving.answer`; `BadInputError` also when Triton finds the request wrong.
         """
         content_type = headers.get("Content-Type", CSV)
         kind = media_type(content_type)
@@ -94,7 +94,7 @@ class Invocations:
     async def _call(
         self, tenant: TenantId, check: Callable[[Manifest], None], send: Callable[[], Awaitable[Answer]]
     ) -> tuple[Answer, Origin | None]:
-        answer, origin = await self._serving.call(tenant, None, check, send, is_missing)
+        answer, origin = await self._serving.answer(Call(tenant, send, is_missing, check))
         if answer.status == 200:
             return answer, origin
         said = _error_of(answer)

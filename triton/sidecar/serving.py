@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from sidecar.errors import UnknownTenantError
@@ -18,6 +19,22 @@ from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import TenantId
 
 Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Reply]):
+    """One call for one tenant, as a transport hands it over.
+
+    `send` asks Triton, and may be called twice; `is_missing` tells from the reply that Triton does not hold the
+    tenant. `check` is given the tenant's manifest before anything is loaded, and raises `BadInputError` for a wrong
+    call. `version` is the one asked for by name, if any.
+    """
+
+    tenant: TenantId
+    send: Callable[[], Awaitable[Reply]]
+    is_missing: Callable[[Reply], bool]
+    check: Callable[[Manifest], None] = lambda _: None
+    version: int | None = None
 
 
 class Serving:
@@ -54,73 +71,49 @@ class Serving:
             return False
         return True
 
-    async def call(
-        self,
-        tenant: TenantId,
-        version: int | None,
-        check: Callable[[Manifest], None] | None,
-        send: Callable[[], Awaitable[Reply]],
-        is_missing: Callable[[Reply], bool],
-    ) -> tuple[Reply, Origin | None]:
-        """Have the tenant resident and `send` the call to Triton.
+    async def answer(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
+        """Check the call, have its tenant resident, and send it to Triton.
 
         Returns the reply, and where the tenant came from if the call waited for a cold start. A tenant that Triton
-        turns out to have lost (`is_missing` of the reply) is loaded once more.
-
-        The `version` asked for is checked first, and the call itself by `check`, which is given the tenant's manifest:
-        a wrong call loads nothing.
+        turns out to have lost is loaded once more. A wrong call loads nothing.
 
         Raises:
             ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call.
         """
-        reply, origin = await self._attempt(tenant, version, check, send)
-        if not is_missing(reply):
+        reply, origin = await self._attempt(call)
+        if not call.is_missing(reply):
             return reply, origin
         await self._recency.refresh()
-        return await self._attempt(tenant, version, check, send)
+        return await self._attempt(call)
 
     async def ensure(self, tenant: TenantId) -> None:
-        """Have the tenant resident. Raises `ServingError` as `call` does."""
+        """Have the tenant resident. Raises `ServingError` as `answer` does."""
         async with self._loader.resident(tenant):
             pass
 
-    async def _attempt(
-        self,
-        tenant: TenantId,
-        version: int | None,
-        check: Callable[[Manifest], None] | None,
-        send: Callable[[], Awaitable[Reply]],
-    ) -> tuple[Reply, Origin | None]:
-        if self.is_resident(tenant):
-            return await self._answer(tenant, version, check, send)
-        with self._phases.call(tenant):
-            return await self._answer(tenant, version, check, send)
+    async def _attempt(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
+        if self.is_resident(call.tenant):
+            return await self._send(call)
+        with self._phases.call(call.tenant):
+            return await self._send(call)
 
-    async def _answer(
-        self,
-        tenant: TenantId,
-        version: int | None,
-        check: Callable[[Manifest], None] | None,
-        send: Callable[[], Awaitable[Reply]],
-    ) -> tuple[Reply, Origin | None]:
+    async def _send(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
         began = time.monotonic()
-        offer = await self._admit(tenant, version, check)
-        async with self._loader.resident(tenant, offer) as origin:
+        offer = await self._admit(call)
+        async with self._loader.resident(call.tenant, offer) as origin:
             if origin is None:
-                return await send(), None
+                return await call.send(), None
             self._metrics.waited(origin, time.monotonic() - began)
-            with self._phases.timed(Phase.ANSWER, tenant):
-                return await send(), origin
+            with self._phases.timed(Phase.ANSWER, call.tenant):
+                return await call.send(), origin
 
-    async def _admit(
-        self, tenant: TenantId, version: int | None, check: Callable[[Manifest], None] | None
-    ) -> Offer | None:
-        slot = self._residency.get(tenant)
-        if slot is not None and slot.state is State.RESIDENT and (manifest := self._supply.on_disk(tenant)):
-            _check_call(manifest, slot.version, version, check)
+    async def _admit(self, call: Call[Reply]) -> Offer | None:
+        slot = self._residency.get(call.tenant)
+        if slot is not None and slot.state is State.RESIDENT and (manifest := self._supply.on_disk(call.tenant)):
+            _check(call, manifest, slot.version)
             return None
-        offer = await self._supply.offer(tenant)
-        _check_call(offer.manifest, offer.manifest.version, version, check)
+        offer = await self._supply.offer(call.tenant)
+        _check(call, offer.manifest, offer.manifest.version)
         return offer
 
 
@@ -130,10 +123,9 @@ def model_path(tenant: TenantId, version: int | None, rest: str = "") -> str:
     return f"/v2/models/{quote(tenant)}{versioned}{rest}"
 
 
-def _check_call(manifest: Manifest, live: int, wanted: int | None, check: Callable[[Manifest], None] | None) -> None:
-    if wanted is not None and wanted != live:
+def _check(call: Call[Reply], manifest: Manifest, live: int) -> None:
+    if call.version is not None and call.version != live:
         raise UnknownTenantError(
-            f"tenant {manifest.tenant} serves version {live}, not {wanted}: leave the version out, or name that one"
+            f"tenant {call.tenant} serves version {live}, not {call.version}: leave the version out, or name that one"
         )
-    if check is not None:
-        check(manifest)
+    call.check(manifest)
