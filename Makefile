@@ -9,7 +9,7 @@ SYSTEM_PACKAGES := libjemalloc2 wrk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit lint format bench lock system-packages clean
+.PHONY: help setup demo up test test-unit lint format bench plan-check lock system-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -38,6 +38,10 @@ format: $(INSTALLED) ## let ruff rewrite the sources
 
 bench: setup ## throughput, latency, cold starts and memory, side by side
 	@$(BIN)/python -m loadtests.bench
+
+plan-check: setup ## orchard plan's forecasts beside what a node then does, and the eviction policies compared
+	@$(BIN)/python -m loadtests.plan_check
+	@$(BIN)/python -m loadtests.plan_check.policies
 
 lock: $(INSTALLED) ## choose the newest packages pyproject.toml allows, and pin them
 	$(PIP) install --quiet uv

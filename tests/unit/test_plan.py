@@ -46,6 +46,7 @@ def test_che_s_approximation_is_1_when_everything_fits() -> None:
 
 def test_sessions_are_as_long_and_as_many_as_asked() -> None:
     trace = sessions((TenantClass(1_000_000, 1.0),), 20_000, 3, length=5, at_once=40)
+    assert len(trace.calls) == 20_000
     lengths = np.unique(trace.calls, return_counts=True)[1]
     assert lengths.mean() == pytest.approx(5, rel=0.15)
     first: dict[int, list[int]] = {}

@@ -11,6 +11,8 @@ from sidecar.residency import Residency, WrongStateError
 from sidecar.slot import State
 
 from tools.catalog.tenant import TenantId
+from tools.eviction.history import History
+from tools.eviction.simple import LeastFrequentlyUsed
 
 BUDGET = 100
 PINNED = frozenset({TenantId("p0"), TenantId("p1")})
@@ -225,6 +227,23 @@ def test_a_table_adopted_too_full_is_brought_back_within_the_budget() -> None:
     for now, name in enumerate("abc"):
         table.adopt(TenantId(name), 1, 50, float(now), 0)
     assert table.overflow() == ("a",)
+
+
+def test_calls_that_wait_for_a_load_are_counted_once_though_triton_tells_of_them_too() -> None:
+    policy = LeastFrequentlyUsed(History())
+    table = Residency(BUDGET, policy=policy)
+    table.begin(TenantId("a"))
+    assert table.claim(TenantId("a"), 10) == ()
+    for _ in range(3):
+        table.lease(TenantId("a"))
+    table.start_loading(TenantId("a"), 1)
+    table.loaded(TenantId("a"), 1.0)
+    assert policy.history.calls == 3
+    table.touch(TenantId("a"), 1.5, 2)
+    table.touch(TenantId("a"), 2.0, 5)
+    assert policy.history.calls == 7
+    assert table.get(TenantId("a")).uses == 7  # type: ignore[union-attr]
+    assert table.get(TenantId("a")).last_used == 2.0  # type: ignore[union-attr]
 
 
 @given(at=st.floats(0, 1e9), older=st.floats(0, 1e9))

@@ -74,12 +74,17 @@ class History:
             self.seen_call[row] = self.calls
 
     def used(self, tenant: TenantId, at: float, uses: int) -> None:
-        """Count `uses` calls, the last of them at `at`. Older news never moves a tenant back."""
+        """Count `uses` calls, the last of them at `at`. Older news never moves a tenant back.
+
+        No uses at all mean that those counted already were as late as `at`.
+        """
         row = self.row(tenant)
-        self.calls += uses
-        self.uses[row] += uses
         self.last_used[row] = max(self.last_used[row], at)
         self.seen[row] = max(self.seen[row], at)
+        if not uses:
+            return
+        self.calls += uses
+        self.uses[row] += uses
         self.last_call[row] = self.seen_call[row] = self.calls
         if self.calls >= self._next_fading:
             self.uses *= 0.5 ** ((self.calls - self._next_fading + self.period) / self.period / HALF_LIFE)

@@ -27,7 +27,10 @@ class EvictionPolicy(Protocol):
         ...
 
     def used(self, tenant: TenantId, at: float, uses: int) -> None:
-        """The tenant, resident or not, was called `uses` times since the last news of it, the last time at `at`."""
+        """The tenant, resident or not, was called `uses` times since the last news of it, the last time at `at`.
+
+        0 uses mean that those told of already were as late as `at`.
+        """
         ...
 
     def left(self, tenant: TenantId) -> None:

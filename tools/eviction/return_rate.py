@@ -48,7 +48,7 @@ class ReturnRate(RankingPolicy):
         history = self.history
         row = history.row(tenant)
         last = history.last_call[row]
-        if last >= 0:
+        if uses and last >= 0:
             gap = (history.calls + uses - last) / uses
             age = min(int(math.log2(gap)) + 1, _AGES - 1)
             self._returns[min(int(2 * math.log2(history.uses[row] + 1)), _FREQUENCIES - 1), age] += uses

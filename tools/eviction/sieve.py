@@ -30,7 +30,7 @@ class Sieve(LeastRecentlyUsed):
         row = self.history.row(tenant)
         is_first = self.history.seen_call[row] > self.history.last_call[row]
         super().used(tenant, at, uses)
-        if tenant in self._used_since and uses > is_first:
+        if tenant in self._used_since and uses > int(is_first):
             self._used_since[tenant] = True
 
     def left(self, tenant: TenantId) -> None:

@@ -82,10 +82,11 @@ def sessions(
     # What is open at the start is a fair sample only after a while: the first sessions begin before the trace does.
     gap = at_once * length / max(length - 1, 1e-9)
     early = 20 * gap * length
-    begun = int((count + early) / length) + 1
+    span = 1.05 * (count + early) + gap * length
+    begun = int(span / length) + 1
     lengths = draw.geometric(1 / length, begun)
     tenant = np.repeat(draw.choice(sum(each.tenants for each in classes), begun, p=rates(classes)), lengths)
-    start = np.repeat(np.sort(draw.random(begun)) * (count + early), lengths)
+    start = np.repeat(np.sort(draw.random(begun)) * span, lengths)
     gaps = draw.exponential(gap, len(tenant))
     first = np.repeat(np.cumsum(lengths) - lengths, lengths)
     passed = np.cumsum(gaps)

@@ -123,11 +123,13 @@ class Residency:
         self._slots[tenant] = replace(slot, incoming=slot.claimed, claimed=0)
 
     def loaded(self, tenant: TenantId, now: float) -> None:
-        """loading → resident. If calls wait for it, it is in use now."""
+        """loading → resident. Calls that wait for it are uses, now: a tenant may be evicted before Triton tells."""
         slot = self._in(tenant, State.LOADING)
-        last_used = now if slot.leases else slot.last_used
-        self._slots[tenant] = replace(slot, state=State.RESIDENT, last_used=last_used)
+        self._slots[tenant] = replace(slot, state=State.RESIDENT)
         self._policy.loaded(tenant, slot.bytes, now if slot.leases else None)
+        if slot.leases:
+            self.touch(tenant, now, slot.leases)
+            self._slots[tenant] = replace(self._slots[tenant], foretold=slot.leases)
 
     def updated(self, tenant: TenantId, version: int) -> None:
         """The newer version that was claimed answers now, and the older one is gone."""
@@ -188,10 +190,16 @@ class Residency:
 
         That of a tenant that has left since counts for the policy.
         """
-        self._policy.used(tenant, at, uses)
         slot = self._slots.get(tenant)
+        foretold = min(uses, slot.foretold) if slot else 0
+        self._policy.used(tenant, at, uses - foretold)
         if slot is not None:
-            self._slots[tenant] = replace(slot, last_used=max(slot.last_used, at), uses=slot.uses + uses)
+            self._slots[tenant] = replace(
+                slot,
+                last_used=max(slot.last_used, at),
+                uses=slot.uses + uses - foretold,
+                foretold=slot.foretold - foretold,
+            )
 
     def lease(self, tenant: TenantId) -> None:
         """Keep the tenant from eviction until `release`: a call waits for its answer."""

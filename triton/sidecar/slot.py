@@ -21,7 +21,8 @@ class Slot:
 
     `bytes` is what it is reckoned to hold; `claimed` is room reserved for a load that has not begun; `incoming` is
     what a newer version holds while it loads beside this one. `leases` counts cold calls that wait for their answer.
-    `last_used` is in seconds since the epoch, `uses` counts requests. `serial` rises with every cold start.
+    `last_used` is in seconds since the epoch, `uses` counts requests; `foretold` of them were counted here before
+    Triton's statistics told of them. `serial` rises with every cold start.
     """
 
     tenant: TenantId
@@ -35,6 +36,7 @@ class Slot:
     leases: int = 0
     last_used: float = 0.0
     uses: int = 0
+    foretold: int = 0
 
     @property
     def held_bytes(self) -> int:
