@@ -1,0 +1,103 @@
+"""The sidecar's parts, put together: who is given whom. Nothing runs yet."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from sidecar.admin_api import AdminApi
+from sidecar.changes import Changes
+from sidecar.disk import DiskTier
+from sidecar.dropins import DropIns
+from sidecar.grpc_api import GrpcApi
+from sidecar.http_api import build_app
+from sidecar.loader import Loader, LoaderLimits
+from sidecar.observability.events import Journal
+from sidecar.observability.front_log import FrontLog
+from sidecar.observability.metrics import Metrics
+from sidecar.observability.phases import Phases
+from sidecar.observability.top_tenants import TopTenants
+from sidecar.observability.tracing import Tracing
+from sidecar.observability.traffic import Traffic
+from sidecar.observer import Before, Observer
+from sidecar.recency import Recency
+from sidecar.residency import Residency
+from sidecar.sagemaker_api import SageMakerApi
+from sidecar.sagemaker_invocations import Invocations
+from sidecar.serving import Serving
+from sidecar.settings import Settings
+from sidecar.supply import Supply
+from sidecar.triton_client import TritonClient
+from sidecar.unloader import Unloader
+from sidecar.updates import LiveUpdates
+from sidecar.usage import UsageFile
+from sidecar.warm import WarmStart
+from tools.catalog.catalog import Catalog
+from tools.catalog.store import open_store
+from tools.eviction.history import History
+from tools.eviction.named import POLICIES
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running sidecar holds: things to open and close, loops to run, and servers without a port yet."""
+
+    disk: DiskTier
+    supply: Supply
+    registry: CollectorRegistry
+    recency: Recency[Before]
+    updates: LiveUpdates
+    warm: WarmStart
+    usage: UsageFile | None
+    front_log: FrontLog | None
+    admin: web.Application
+    public: web.Application
+    grpc: Any
+
+
+def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> Parts:
+    """Put the parts together.
+
+    Raises:
+        StoreError: the store's address cannot be used.
+    """
+    policy = POLICIES[settings.policy](History())
+    residency = Residency(settings.memory_budget, settings.pinned, policy)
+    disk = DiskTier(settings.repository, settings.disk_budget, lambda tenant: residency.get(tenant) is not None)
+    store = open_store(settings.store)
+
+    registry, journal, changes = CollectorRegistry(), Journal(), Changes()
+    phases = Phases(registry, tracing)
+    metrics = Metrics(residency, journal, registry)
+    traffic = Traffic(TopTenants(settings.top_tenants, settings.pinned))
+    registry.register(traffic)
+
+    supply = Supply(Catalog(store), DropIns(store, disk), disk, phases)
+    unloader = Unloader(residency, triton, changes, journal, metrics)
+    observer = Observer(residency, disk, unloader, journal, metrics, changes)
+    recency = Recency(triton, observer.begin, observer.observe, metrics.triton_answers)
+    limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
+    loader = Loader(residency, supply, triton, recency, unloader, changes, journal, metrics, phases, limits)
+    updates = LiveUpdates(residency, supply, loader)
+
+    serving = Serving(residency, supply, loader, recency, metrics, phases)
+    invocations = Invocations(serving, triton)
+    public = build_app(serving, triton, tracing, settings.max_body)
+    public.add_routes(SageMakerApi(invocations).routes())
+    admin = AdminApi(
+        residency, serving, loader, recency, triton, invocations, updates, journal, metrics, settings.store
+    )
+    return Parts(
+        disk=disk,
+        supply=supply,
+        registry=registry,
+        recency=recency,
+        updates=updates,
+        warm=WarmStart(residency, policy, loader),
+        usage=UsageFile(settings.usage, settings.policy, policy) if settings.usage else None,
+        front_log=FrontLog(settings.front_log, traffic) if settings.front_log else None,
+        admin=admin.build_app(tracing, settings.max_body),
+        public=public,
+        grpc=GrpcApi(serving, triton.channel, traffic, tracing, settings.max_body).build_server(),
+    )
