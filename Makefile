@@ -6,10 +6,11 @@ INSTALLED := $(VENV)/.installed
 BACKEND := .build/backends/fil/libtriton_fil.so
 # What PyPI does not have. wrk drives `make bench`; jemalloc gives the memory of evicted models back.
 SYSTEM_PACKAGES := libjemalloc2 wrk
+SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit lint format bench plan-check lock system-packages clean
+.PHONY: help setup demo up test test-unit lint format loadtest bench plan-check lock system-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,6 +36,9 @@ lint: $(INSTALLED) ## ruff and mypy --strict
 
 format: $(INSTALLED) ## let ruff rewrite the sources
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+loadtest: setup ## one promise proved with Locust: SUITE=warm|cold|fraud|churn|noisy [HOST=http://...] [ARGS=...]
+	@$(BIN)/python -m loadtests.suites $(SUITE) $(if $(HOST),--host $(HOST)) $(ARGS)
 
 bench: setup ## throughput, latency, cold starts and memory, side by side
 	@$(BIN)/python -m loadtests.bench

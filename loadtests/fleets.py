@@ -11,10 +11,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import xgboost
 
 from loadtests import fraud_data, models, synthetic
 from loadtests.models import ModelSpec, Reference, Spec
@@ -111,9 +111,15 @@ def train_fleet(
     return Fleet(home / "models", {spec.tenant: _read_reference(home, spec.tenant) for spec in specs})
 
 
+def is_trained(specs: Sequence[Spec], folder: Path = FLEETS_FOLDER) -> bool:
+    """Whether `folder` has the whole fleet."""
+    home = folder / fleet_key(specs)
+    return all(_reference_path(home, spec.tenant).is_file() for spec in specs)
+
+
 def fleet_key(specs: Sequence[Spec]) -> str:
     """A hash of the specs, of the code that trains, and of XGBoost's version."""
-    digest = hashlib.sha256(xgboost.__version__.encode())
+    digest = hashlib.sha256(version("xgboost-cpu").encode())
     for module in (fraud_data, models, synthetic):
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

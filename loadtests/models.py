@@ -1,15 +1,19 @@
-"""One tenant's model: how it is trained, and what XGBoost itself answers with it."""
+"""One tenant's model: how it is trained, and what XGBoost itself answers with it.
+
+XGBoost and scikit-learn are imported where they train: whoever only reads what was made starts in half the time.
+"""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
-from sklearn import datasets
 
 from loadtests.fraud_data import Floats, payments
 from tools.catalog.tenant import TenantId
+
+if TYPE_CHECKING:
+    import xgboost
 
 Source = Literal["payments", "breast-cancer", "digits", "wine", "diabetes"]
 QUERY_ROWS = 200
@@ -101,6 +105,8 @@ class TrainedModel:
 
 
 def _estimator(spec: ModelSpec, target: NDArray[np.generic]) -> "xgboost.XGBModel":
+    import xgboost
+
     parameters = {
         "n_estimators": spec.trees,
         "max_depth": spec.depth,
@@ -122,6 +128,8 @@ def _data(spec: ModelSpec) -> tuple[Floats, NDArray[np.generic], Floats]:
     if spec.source == "payments":
         history = payments(spec.seed, spec.rows)
         return history.features, history.fraud, _payments_to_ask(spec.seed)
+    from sklearn import datasets
+
     load = {
         "breast-cancer": datasets.load_breast_cancer,
         "digits": datasets.load_digits,

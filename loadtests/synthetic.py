@@ -7,14 +7,16 @@ XGBoost's histograms have them. What loading and memory depend on (trees, nodes,
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from loadtests.models import QUERY_ROWS, Reference, TrainedModel
 from tools.catalog.tenant import TenantId
+
+if TYPE_CHECKING:
+    import xgboost
 
 FEATURES = 20
 # Of a checkpoint as `orchard compile` writes it, measured from 185 KB to 45 MB.
@@ -46,7 +48,9 @@ class SyntheticSpec:
         return TrainedModel(ubj=bytes(booster.save_raw("ubj")), reference=reference)
 
 
-def _booster(checkpoint_bytes: int, draw: np.random.Generator) -> xgboost.Booster:
+def _booster(checkpoint_bytes: int, draw: np.random.Generator) -> "xgboost.Booster":
+    import xgboost
+
     quantiles = np.sort(draw.normal(size=(FEATURES, 256)).astype(np.float32), axis=1)
     depth = max(_FULL_LEVELS, int(0.75 * math.log2(checkpoint_bytes / CHECKPOINT_BYTES_PER_NODE) - 3.5))
     trees: list[dict[str, Any]] = []
@@ -77,6 +81,8 @@ def _structure(depth: int, draw: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _template() -> Any:
+    import xgboost
+
     rows = np.zeros((2, FEATURES), dtype=np.float32)
     parameters = {"objective": "binary:logistic", "nthread": 1, "base_score": 0.5}
     model = xgboost.train(parameters, xgboost.DMatrix(rows, label=[0, 1]), num_boost_round=1)
