@@ -7,6 +7,7 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,20 @@ class BinaryRequest:
 
     body: bytes
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response to an inference request. The names of `headers` ignore case."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def answer(self) -> Answer:
+        """What a response with status 200 says. Raises `CallFailedError` if that makes no sense."""
+        output = read_binary_answer(self.body, int(self.headers.get(HEADER_LENGTH, "0")))
+        return Answer(output, self.headers.get(COLD_HEADER, ""))
 
 
 class Caller(Protocol):
@@ -103,17 +118,20 @@ class HttpCaller:
 
     def send(self, tenant: TenantId, request: BinaryRequest) -> Answer:
         """`infer` with the request made beforehand. Raises `CallFailedError`."""
+        response = self.exchange(tenant, request)
+        if response.status != 200:
+            raise CallFailedError(f"{response.status}: {response.body[:300].decode(errors='replace')}")
+        return response.answer()
+
+    def exchange(self, tenant: TenantId, request: BinaryRequest) -> "Response":
+        """Send a request and return whatever was answered. Raises `CallFailedError` if nothing was."""
         try:
             self._connection.request("POST", infer_path(tenant), request.body, dict(request.headers))
             response = self._connection.getresponse()
-            body = response.read()
+            return Response(response.status, response.headers, response.read())
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise CallFailedError(f"no answer: {error!r}") from error
-        if response.status != 200:
-            raise CallFailedError(f"{response.status}: {body[:300].decode(errors='replace')}")
-        output = read_binary_answer(body, int(response.headers.get(HEADER_LENGTH, "0")))
-        return Answer(output, response.headers.get(COLD_HEADER, ""))
 
     def close(self) -> None:
         self._connection.close()

@@ -28,8 +28,9 @@ class LiveUpdates:
         """Look at every resident once in each `interval` seconds, evenly spread, until cancelled."""
         while True:
             residents = [slot.tenant for slot in self._residency if slot.state is State.RESIDENT]
-            pause = interval * _AT_ONCE / max(len(residents), _AT_ONCE)
-            for start in range(0, max(len(residents), 1), _AT_ONCE):
+            starts = range(0, max(len(residents), 1), _AT_ONCE)
+            pause = interval / len(starts)
+            for start in starts:
                 await asyncio.gather(self._look_quietly(residents[start : start + _AT_ONCE]), asyncio.sleep(pause))
 
     async def follow(self, tenant: TenantId) -> bool:
