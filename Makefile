@@ -6,11 +6,14 @@ INSTALLED := $(VENV)/.installed
 BACKEND := .build/backends/fil/libtriton_fil.so
 # What PyPI does not have. wrk drives `make bench`; jemalloc gives the memory of evicted models back.
 SYSTEM_PACKAGES := libjemalloc2 wrk
+# Without them the tests of the alert rules and of the status page are skipped. Debian starts Prometheus as a service.
+TEST_PACKAGES := prometheus chromium-headless-shell
+PACKAGES = $(SYSTEM_PACKAGES)
 SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit lint format loadtest bench plan-check lock system-packages clean
+.PHONY: help setup demo up test test-unit lint format loadtest bench plan-check lock system-packages test-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -54,7 +57,10 @@ lock: $(INSTALLED) ## choose the newest packages pyproject.toml allows, and pin 
 	  --no-header --no-annotate --no-emit-index-url
 
 system-packages: ## as root: install the Debian packages that PyPI has no wheel for
-	@set -e; missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+test-packages: PACKAGES = $(TEST_PACKAGES)
+test-packages: ## as root: install those that only tests need
+system-packages test-packages:
+	@set -e; missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then missing="$$missing python3-venv"; fi; \
 	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends $$missing; fi
 

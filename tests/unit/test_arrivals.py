@@ -1,7 +1,7 @@
 """When the calls of a suite are due: rates, shares and sessions as they are said to be."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 
 import pytest
@@ -44,7 +44,7 @@ def test_streams_have_their_rates_and_change_them_with_time() -> None:
     ],
 )
 def test_calls_come_in_order_ask_for_rows_there_are_and_are_the_same_again(
-    arrivals: "type[Iterator[Arrival]]",
+    arrivals: Callable[[int], Iterator[Arrival]],
 ) -> None:
     due = list(islice(arrivals(5), 2_000))
     assert [arrival.at for arrival in due] == sorted(arrival.at for arrival in due)

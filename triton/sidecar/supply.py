@@ -62,7 +62,10 @@ class _Known:
 
 
 class Supply:
-    """Brings verified entries to disk. Blocking work runs in its own threads, never on the event loop."""
+    """Brings verified entries to disk. Blocking work runs in its own threads, never on the event loop.
+
+    `store_answers` says whether the store did when it was last asked.
+    """
 
     def __init__(
         self,
@@ -81,16 +84,12 @@ class Supply:
         self._asking: dict[TenantId, asyncio.Task[Offer]] = {}
         self._clock = time.monotonic
         self._store_away_until = float("-inf")
+        self.store_answers = True
 
     def close(self) -> None:
         """Let go of the threads; work under way ends by itself."""
         self._store_threads.shutdown(wait=False, cancel_futures=True)
         self._disk_threads.shutdown(wait=False, cancel_futures=True)
-
-    @property
-    def store_answers(self) -> bool:
-        """Whether the store answered when it was last asked, or has not been asked since it should again."""
-        return self._clock() >= self._store_away_until
 
     def on_disk(self, tenant: TenantId) -> Manifest | None:
         """The manifest of the entry on disk. Every resident tenant has one."""
@@ -148,13 +147,13 @@ class Supply:
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
         try:
-            if not self.store_answers:
+            if self._clock() < self._store_away_until:
                 raise StoreDownError("the store did not answer a moment ago")
             return await self._ask_store(tenant, held)
         except BadPointerError as error:
             raise LoadFailedError(str(error)) from None
         except StoreError as error:
-            if self.store_answers:
+            if self._clock() >= self._store_away_until:
                 self._store_away_until = self._clock() + _STORE_PAUSE
             if held is None:
                 raise StoreUnavailableError(f"{error}; try again shortly") from None
@@ -233,9 +232,15 @@ class Supply:
     async def _at_store(self, work: Callable[[], Result], patience: float | None = None) -> Result:
         working = asyncio.get_running_loop().run_in_executor(self._store_threads, copy_context().run, work)
         try:
-            return await asyncio.wait_for(working, patience)
+            result = await asyncio.wait_for(working, patience)
+        except StoreError:
+            self.store_answers = False
+            raise
         except TimeoutError:
+            self.store_answers = False
             raise StoreDownError(f"the store did not answer within {patience} s") from None
+        self.store_answers = True
+        return result
 
     async def _on_disk(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk_threads, work)

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.disk import DiskTier
 from sidecar.observability.events import Cause, Journal, Kind
+from sidecar.observability.machine import read_machine_memory
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.supply import Origin, Supply
@@ -112,7 +113,7 @@ class Metrics(Collector):
 
 
 class NodeMetrics(Collector):
-    """The parts around the residency table: the disk tier, the store, and what is running."""
+    """The parts around the residency table: the disk tier, the store, the machine, and what is running."""
 
     def __init__(self, disk: DiskTier, supply: Supply, triton_version: str) -> None:
         self._disk = disk
@@ -125,6 +126,9 @@ class NodeMetrics(Collector):
         yield _gauge("orchard_disk_bytes", "Bytes of entries on disk", self._disk.used_bytes)
         yield _gauge("orchard_disk_entries", "Entries on disk", len(self._disk))
         yield _gauge("orchard_store_up", "Whether the store answered when last asked", self._supply.store_answers)
+        memory = read_machine_memory()
+        yield _gauge("orchard_machine_memory_bytes", "Memory of the machine", memory.total)
+        yield _gauge("orchard_machine_memory_available_bytes", "Memory that is free or easily freed", memory.available)
         build = GaugeMetricFamily("orchard_build_info", "What is running", labels=["version", "triton"])
         build.add_metric([version("orchard"), self._triton_version], 1)
         yield build
