@@ -66,6 +66,7 @@ class Stage:
             admin_port=0,
             memory_budget=budget,
             policy=policy,
+            access_log=True,
         )
         with Node(settings) as node:
             yield node

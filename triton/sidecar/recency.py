@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 Context = TypeVar("Context")
 
-_FRESH = 0.05  # seconds: a reading this young is as good as a new one
+# A reading is as good as a new one for so many times as long as it took, at most 50 ms. What is used meanwhile is not
+# known when a victim is chosen, and lost when it goes; but readings may not be all that Triton does.
+_REST = 4
+_LONGEST_REST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +77,27 @@ class Recency(Generic[Context]):
         self._observe = observe
         self._on_answer = on_answer
         self._seen: dict[tuple[str, int], Usage] | None = None
-        self._read_at = float("-inf")
+        self._fresh_until = float("-inf")
         self._reading = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Bring what is known up to date; a reading younger than 50 ms is not repeated.
+        """Bring what is known up to date; a reading of a moment ago is not repeated.
 
         Raises:
             TritonUnavailableError: Triton does not answer.
         """
         async with self._reading:
-            now = asyncio.get_running_loop().time()
-            if now - self._read_at < _FRESH:
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            if began < self._fresh_until:
                 return
             context = self._begin()
             usage = await self._triton.usage()
             # The first reading tells what happened before this process began: no news.
             news = touches(self._seen, usage) if self._seen is not None else []
             self._seen = {(model.tenant, model.version): model for model in usage}
-            self._read_at = now
             self._observe(context, usage, news)
+            self._fresh_until = began + min(_REST * (clock() - began), _LONGEST_REST)
 
     async def run(self, interval: float) -> None:
         """Refresh every `interval` seconds until cancelled; an unavailable Triton is waited for."""
