@@ -31,6 +31,8 @@ def test_sizes_are_read_with_their_units(text: str, size: int) -> None:
         ("ORCHARD_LOAD_DEADLINE", "soon"),
         ("ORCHARD_LOAD_DEADLINE", "nan"),
         ("ORCHARD_PINNED", "m1,../m2"),
+        ("ORCHARD_POLICY", "fifo"),
+        ("ORCHARD_WARM_SCHEDULE", "every morning"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name: str, value: str) -> None:
