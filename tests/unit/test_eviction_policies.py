@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tools.catalog.tenant import TenantId
 from tools.eviction.history import History
-from tools.eviction.named import POLICIES
+from tools.eviction.named import POLICIES, PolicyName
 from tools.eviction.policy import EvictionPolicy
 from tools.eviction.return_rate import ReturnRate
 from tools.eviction.sieve import Sieve
@@ -92,7 +92,7 @@ def test_sieve_is_the_paper_s(calls: list[int], places: int) -> None:
 
 
 @given(calls=short_calls, places=st.integers(1, 5), name=st.sampled_from(sorted(POLICIES)))
-def test_nothing_beats_the_clairvoyant_on_equal_sizes(calls: list[int], places: int, name: str) -> None:
+def test_nothing_beats_the_clairvoyant_on_equal_sizes(calls: list[int], places: int, name: PolicyName) -> None:
     trace = trace_of(calls)
     best = replay(trace, places, Clairvoyant(trace)).hits.sum()
     assert replay(trace, places, POLICIES[name](History())).hits.sum() <= best
@@ -100,7 +100,9 @@ def test_nothing_beats_the_clairvoyant_on_equal_sizes(calls: list[int], places: 
 
 @given(calls=short_calls, sizes=st.lists(st.integers(1, 9), min_size=8, max_size=8), budget=st.integers(1, 30))
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_replay_never_holds_more_than_its_budget(name: str, calls: list[int], sizes: list[int], budget: int) -> None:
+def test_a_replay_never_holds_more_than_its_budget(
+    name: PolicyName, calls: list[int], sizes: list[int], budget: int
+) -> None:
     policy = POLICIES[name](History())
     trace = trace_of(calls, sizes)
     replay(trace, budget, policy, on_progress=lambda _: None)
@@ -163,7 +165,7 @@ def test_uses_told_in_batches_are_as_good_as_told_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_takes_up_what_it_knew_before_a_restart(name: str) -> None:
+def test_a_policy_takes_up_what_it_knew_before_a_restart(name: PolicyName) -> None:
     policy = POLICIES[name](History())
     replay(sessions(SMALL, 5_000, 5), 40, policy)
     history, learnt = json.loads(json.dumps([policy.history.to_json(1_000), policy.to_json()]))
