@@ -76,5 +76,5 @@ def test_with_the_store_gone_what_is_in_memory_and_on_disk_is_served_and_the_res
     s3: S3Server, outage_node: tuple[Node, Fleet], how: How, strangers: slice
 ) -> None:
     node, fleet = outage_node
-    outage = survive(node, s3, replace(fleet, never=fleet.never[strangers]), how, seconds=5.0)
+    outage = survive(node, s3, replace(fleet, never=fleet.never[strangers]), how, seconds=6.0)
     assert outage.broken == [], outage

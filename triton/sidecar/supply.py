@@ -14,6 +14,7 @@ from sidecar.disk import DamagedEntryError, DiskTier
 from sidecar.dropins import DropIns, version_of
 from sidecar.errors import BusyError, LoadFailedError, StoreUnavailableError, UnknownTenantError
 from sidecar.observability.phases import Phase, Phases
+from sidecar.store_health import StoreHealth
 from tools.catalog.bundle import BadBundleError
 from tools.catalog.catalog import BundleGoneError, Catalog, NoSuchTenantError
 from tools.catalog.live import BadPointerError, LivePointer
@@ -28,10 +29,12 @@ Result = TypeVar("Result")
 _FETCH_THREADS = 16
 _DISK_THREADS = 4
 _POINTERS_KEPT = 10_000
-# Seconds for which a store that did not answer is not asked again, so that calls do not pile up behind its time-outs.
-_STORE_PAUSE = 2.0
-# Seconds to wait for word of a newer version when the disk holds one that can be served at once.
+# Seconds to wait for word of a newer version when the disk holds one that can be served at once, and for which nobody
+# who could be so served asks again when it did not come.
 _PATIENCE = 0.5
+_SLOW_PAUSE = 2.0
+# Seconds after which a look at the store has failed. It takes milliseconds.
+_LOOK_SECONDS = 3.0
 # How long the check of the disk rests after each entry, as a multiple of what the entry took.
 _REST_SHARE = 3
 
@@ -83,7 +86,8 @@ class Supply:
         self._known: dict[TenantId, _Known] = {}
         self._asking: dict[TenantId, asyncio.Task[Offer]] = {}
         self._clock = time.monotonic
-        self._store_away_until = float("-inf")
+        self._health = StoreHealth()
+        self._store_slow_until = float("-inf")
         self.store_answers = True
 
     def close(self) -> None:
@@ -147,14 +151,10 @@ class Supply:
     async def _ask(self, tenant: TenantId) -> Offer:
         held = self._disk.manifest(tenant)
         try:
-            if self._clock() < self._store_away_until:
-                raise StoreDownError("the store did not answer a moment ago")
             return await self._ask_store(tenant, held)
         except BadPointerError as error:
             raise LoadFailedError(str(error)) from None
         except StoreError as error:
-            if self._clock() >= self._store_away_until:
-                self._store_away_until = self._clock() + _STORE_PAUSE
             if held is None:
                 raise StoreUnavailableError(f"{error}; try again shortly") from None
             log.warning("%s is served from disk: %s", tenant, error)
@@ -168,13 +168,13 @@ class Supply:
             return await self._offer_drop_in(tenant, held)
 
     async def _offer_published(self, tenant: TenantId, held: Manifest | None) -> Offer:
-        pointer = await self._pointer(tenant, _PATIENCE if held else None)
+        pointer = await self._pointer(tenant, can_do_without=held is not None)
         if held == pointer.manifest:
             return Offer(held, Origin.DISK, pointer)
         return Offer(pointer.manifest, Origin.FETCH, pointer)
 
     async def _offer_drop_in(self, tenant: TenantId, held: Manifest | None) -> Offer:
-        archive = await self._at_store(lambda: self._drop_ins.stat(tenant), _PATIENCE if held else None)
+        archive = await self._look(lambda: self._drop_ins.stat(tenant), can_do_without=held is not None)
         if archive is None:
             if held is not None:
                 await self._on_disk(lambda: self._disk.remove(tenant))
@@ -184,10 +184,11 @@ class Supply:
         manifest = await self._drop_ins.compile(tenant, archive)
         return Offer(manifest, Origin.FETCH, None)
 
-    async def _pointer(self, tenant: TenantId, patience: float | None) -> LivePointer:
+    async def _pointer(self, tenant: TenantId, *, can_do_without: bool) -> LivePointer:
         known = self._known.get(tenant)
         with self._phases.timed(Phase.LOOK, tenant):
-            live = await self._at_store(lambda: self._catalog.live(tenant, known.etag if known else None), patience)
+            etag = known.etag if known else None
+            live = await self._look(lambda: self._catalog.live(tenant, etag), can_do_without=can_do_without)
         if live is NOT_CHANGED:
             assert known is not None
             return known.pointer
@@ -229,18 +230,29 @@ class Supply:
             with self._phases.timed(Phase.PLACE, pointer.tenant):
                 staging.place(staging.folder, pointer.manifest)
 
-    async def _at_store(self, work: Callable[[], Result], patience: float | None = None) -> Result:
-        working = asyncio.get_running_loop().run_in_executor(self._store_threads, copy_context().run, work)
+    async def _look(self, work: Callable[[], Result], *, can_do_without: bool) -> Result:
+        """Do `work`, a small question to the store. Who can do without an answer does not wait long for it.
+
+        The question goes on then, so that its outcome is known.
+        """
+        if can_do_without and self._clock() < self._store_slow_until:
+            raise StoreDownError("the store was slow a moment ago")
+        looking = asyncio.create_task(self._at_store(work, _LOOK_SECONDS))
+        # Whoever asked may be gone when it fails.
+        looking.add_done_callback(lambda looked: looked.cancelled() or looked.exception())
         try:
-            result = await asyncio.wait_for(working, patience)
-        except StoreError:
-            self.store_answers = False
-            raise
+            return await asyncio.wait_for(asyncio.shield(looking), _PATIENCE if can_do_without else None)
         except TimeoutError:
-            self.store_answers = False
-            raise StoreDownError(f"the store did not answer within {patience} s") from None
-        self.store_answers = True
-        return result
+            self._store_slow_until = self._clock() + _SLOW_PAUSE
+            raise StoreDownError(f"the store did not answer within {_PATIENCE} s") from None
+
+    async def _at_store(self, work: Callable[[], Result], seconds: float | None = None) -> Result:
+        with self._health.asked():
+            working = asyncio.get_running_loop().run_in_executor(self._store_threads, copy_context().run, work)
+            try:
+                return await asyncio.wait_for(working, seconds)
+            except TimeoutError:
+                raise StoreDownError(f"the store did not answer within {seconds} s") from None
 
     async def _on_disk(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk_threads, work)
