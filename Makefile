@@ -13,7 +13,7 @@ SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit lint format loadtest bench plan-check lock system-packages test-packages clean
+.PHONY: help setup demo up test test-unit lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -45,6 +45,12 @@ loadtest: setup ## one promise proved with Locust: SUITE=warm|cold|fraud|churn|n
 
 bench: setup ## throughput, latency, cold starts and memory, side by side
 	@$(BIN)/python -m loadtests.bench
+
+scale: setup ## 4,000 tenants pushed to an S3 server from a folder, and each served cold
+	@$(BIN)/python -m loadtests.scale
+
+endurance: setup ## 200 publishes under load, then the store killed and hung for a minute each
+	@$(BIN)/python -m loadtests.endurance
 
 plan-check: setup ## orchard plan's forecasts beside what a node then does, and the eviction policies compared
 	@$(BIN)/python -m loadtests.plan_check
