@@ -47,7 +47,7 @@ class Updates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
+class Round:
     """One round of publishes: when it began, and when each tenant's was done."""
 
     began: float
@@ -78,7 +78,7 @@ def publish_under_load(
             time.sleep(interval)
         time.sleep(interval + SLACK_SECONDS)
         loads = admin.status()["loads"] - loads
-    return _judge(pressure.replies, references, published, interval, loads)
+    return judge(pressure.replies, references, published, interval, loads)
 
 
 def _number(round_: int, index: int) -> int:
@@ -91,21 +91,22 @@ def _compiled(crowd: Crowd, folder: Path, names: Sequence[TenantId], round_: int
     return compile_all(sorted((folder / "models").iterdir()), folder / "bundles")
 
 
-def _publish(catalog: Catalog, bundles: Sequence[Path]) -> _Round:
+def _publish(catalog: Catalog, bundles: Sequence[Path]) -> Round:
     began = time.monotonic()
     done = {}
     for bundle in bundles:
         done[catalog.publish(bundle).pointer.tenant] = time.monotonic()
-    return _Round(began, done)
+    return Round(began, done)
 
 
-def _judge(
+def judge(
     replies: Sequence[Reply],
     references: dict[TenantId, list[Reference]],
-    published: Sequence[_Round],
+    published: Sequence[Round],
     interval: float,
     loads: int,
 ) -> Updates:
+    """Hold replies against what was published: `references` of every version by tenant, the first live at the start."""
     of_no_version = before_their_time = 0
     behind = {(round_, tenant): 0.0 for round_ in range(1, len(published)) for tenant in references}
     for reply in replies:
