@@ -13,7 +13,7 @@ SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
+.PHONY: help setup demo up test test-unit compose-test lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -33,6 +33,10 @@ test: setup ## all tests, on the real Triton, nginx and S3 server
 
 test-unit: $(INSTALLED) ## the fast tests only
 	@$(BIN)/pytest tests/unit
+
+compose-test: setup ## as root: docker-compose.yml on an engine of its own, its base images made here
+	@$(BIN)/python -m tests.compose.images .build/compose
+	@unshare --net sh -c 'ip link set lo up && exec $(BIN)/pytest tests/compose -s'
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy tools triton/sidecar loadtests tests

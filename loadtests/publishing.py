@@ -22,14 +22,19 @@ class PublishingError(Exception):
     """A model was refused. The message says which, and why."""
 
 
-def compile_all(models: Sequence[Path], out: Path, on_compiled: Callable[[], None] = lambda: None) -> list[Path]:
+def compile_all(
+    models: Sequence[Path],
+    out: Path,
+    on_compiled: Callable[[], None] = lambda: None,
+    triton_release: str = DEFAULT_RELEASE,
+) -> list[Path]:
     """Compile and prove `<tenant>.ubj` files, one process a core; returns the bundles.
 
     Raises:
         PublishingError: one was refused.
     """
     version = new_version()
-    requests = [Request(model, tenant_id(model.stem), version, DEFAULT_RELEASE) for model in models]
+    requests = [Request(model, tenant_id(model.stem), version, triton_release) for model in models]
     bundles = []
     for result in compile_models(requests, out, os.cpu_count() or 1, _LIMITS):
         if isinstance(result, Failed):

@@ -11,14 +11,19 @@ from loadtests.publishing import PublishingError
 from loadtests.seed import seed
 from tools.catalog.catalog import CatalogError
 from tools.catalog.store import DEFAULT_STORE, StoreError
+from tools.compile.config import DEFAULT_RELEASE, BadReleaseError, parse_release
 
 
-def main(store: Annotated[str, typer.Option(help="A folder, or s3://bucket/prefix.")] = DEFAULT_STORE) -> None:
+def main(
+    store: Annotated[str, typer.Option(help="A folder, or s3://bucket/prefix.")] = DEFAULT_STORE,
+    triton_release: Annotated[str, typer.Option(help="Triton release to serve on.")] = DEFAULT_RELEASE,
+) -> None:
     """Publish 70 merchants' fraud models and four models on real data to a store, unless they are there."""
     console = Console()
     try:
-        seed(store, Screen(console, steps=2))
-    except (PublishingError, CatalogError, StoreError) as error:
+        parse_release(triton_release)
+        seed(store, Screen(console, steps=2), triton_release)
+    except (BadReleaseError, PublishingError, CatalogError, StoreError) as error:
         console.print(f"[bold red]Seeding failed:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 

@@ -105,4 +105,7 @@ else
     set -- --allow-metrics=false "$@"
 fi
 
+# Each connection takes a descriptor; container engines and shells give few at first.
+ulimit -n "$(ulimit -Hn)"
+
 exec "$server" "$@"

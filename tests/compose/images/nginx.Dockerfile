@@ -1,0 +1,2 @@
+FROM orchard-test/debian
+COPY nginx /usr/sbin/nginx
