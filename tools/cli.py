@@ -6,6 +6,7 @@ from tools.commands.compile import compile_command
 from tools.commands.delete import delete_command
 from tools.commands.list import list_command
 from tools.commands.plan import plan_command
+from tools.commands.promote import demote_command, promote_command
 from tools.commands.prune import prune_command
 from tools.commands.publish import publish_command
 from tools.commands.push_folder import push_folder_command
@@ -13,6 +14,7 @@ from tools.commands.render_gateway import render_gateway_command
 from tools.commands.rollback import rollback_command
 from tools.commands.status import status_command
 from tools.commands.up import up_command
+from tools.commands.up_fleet import up_fleet_command
 
 app = typer.Typer(
     name="orchard",
@@ -37,6 +39,9 @@ app.command("delete")(delete_command)
 app.command("render-gateway")(render_gateway_command)
 app.command("plan")(plan_command)
 app.command("up")(up_command)
+app.command("up-fleet")(up_fleet_command)
+app.command("promote")(promote_command)
+app.command("demote")(demote_command)
 app.command("status")(status_command)
 
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -58,6 +58,7 @@ class NodeSettings:
     warm_schedule: str = ""
     workers: int = 1
     access_log: bool = False
+    cpus: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Addresses:
             (LOOPBACK, settings.admin_port),
         )
         for host, port in asked:
-            if port and not _is_free(host, port):
+            if port and not is_free(host, port):
                 raise PortTakenError(f"port {port} of {host} is in use: stop what uses it, or choose another")
         free = iter(free_ports(6, settings.host))
         chosen = [f"{host}:{port or next(free)}" for host, port in asked]
@@ -96,7 +97,7 @@ def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
     picked: set[int] = set()
     while len(picked) < count:
         port = random.choice(_FREE_PORTS)
-        if _is_free(host, port):
+        if is_free(host, port):
             picked.add(port)
     return list(picked)
 
@@ -195,7 +196,9 @@ class Node:
         self._lock = _lock(state)
         try:
             self.at = Addresses.choose(self.settings)
-            processes = _processes(self.settings, self.at, state)
+            processes = [
+                replace(process, cpus=self.settings.cpus) for process in _processes(self.settings, self.at, state)
+            ]
             self.supervisor = Supervisor(processes, self._progress, self._told_to_stop)
             self.supervisor.start()
             self._describe(state)
@@ -303,7 +306,8 @@ def _calls_log(state: Path) -> Path:
     return state.resolve() / "nginx" / "calls.log"
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
     with socket.socket() as probe:
         # As servers do: a port whose last connections are still in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -39,7 +39,8 @@ class Process:
     """One child: what to run, how to see that it is ready, and how to stop it.
 
     It is ready when a GET of `ready_url` answers `ready_status`. `environment` is added to ours. Standard output and
-    error are appended to `log`. After `stop_signal` it has `grace_seconds` to end before its group is killed.
+    error are appended to `log`. After `stop_signal` it has `grace_seconds` to end before its group is killed. It may
+    use the CPUs in `cpus`, or when there are none those that we may.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Process:
     ready_seconds: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10.0
+    cpus: frozenset[int] = frozenset()
 
 
 class Supervisor:
@@ -140,7 +142,9 @@ class Supervisor:
 def _spawn(process: Process) -> subprocess.Popen[bytes]:
     process.log.parent.mkdir(parents=True, exist_ok=True)
     # setpriv, not a preexec_fn: that needs a true fork, in whose child gRPC's fork handlers may abort.
-    leash = ("setpriv", "--pdeathsig", process.stop_signal.name)
+    leash: tuple[str, ...] = ("setpriv", "--pdeathsig", process.stop_signal.name)
+    if process.cpus:
+        leash += ("taskset", "--cpu-list", ",".join(str(cpu) for cpu in sorted(process.cpus)))
     with process.log.open("ab") as log:
         child = subprocess.Popen(
             (*leash, *process.command),

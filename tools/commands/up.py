@@ -74,7 +74,7 @@ def up_command(
 
 def _run(settings: NodeSettings, console: Console) -> None:
     began = time.monotonic()
-    with console.status("starting") as line, Node(settings, line.update, _until_signalled()) as node:
+    with console.status("starting") as line, Node(settings, line.update, until_signalled()) as node:
         line.stop()
         console.print(f"The node is ready after {time.monotonic() - began:.1f} s. Ctrl-C stops it.\n")
         console.print(_addresses(node))
@@ -91,7 +91,7 @@ def _addresses(node: Node) -> Table:
     return table
 
 
-def _until_signalled() -> Callable[[], bool]:
+def until_signalled() -> Callable[[], bool]:
     """From now on, whether a signal has told us to stop. No signal interrupts the stopping."""
     signals = list[int]()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

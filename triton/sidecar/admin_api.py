@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from sidecar.errors import AlreadyLoadedError, BadInputError, UnknownTenantError
+from sidecar.errors import AlreadyLoadedError, BadInputError, ServingError, UnknownTenantError
 from sidecar.http_api import errors_as_json, tenant_of
 from sidecar.loader import Loader
 from sidecar.observability.events import Journal
@@ -71,6 +71,8 @@ class AdminApi:
                 web.get("/models/{tenant}", self._describe),
                 web.delete("/models/{tenant}", self._unload),
                 web.post("/models/{tenant}/invoke", self._invoke),
+                web.put("/models/{tenant}/pin", self._pin),
+                web.delete("/models/{tenant}/pin", self._unpin),
             ]
         )
         return app
@@ -121,6 +123,24 @@ class AdminApi:
     async def _unload(self, request: web.Request) -> web.Response:
         tenant = self._resident(request)
         await self._loader.unload(tenant)
+        return web.json_response(self._model(tenant))
+
+    async def _pin(self, request: web.Request) -> web.Response:
+        """Load a tenant and never evict it, until it is unpinned or the sidecar starts again."""
+        tenant = tenant_of(request)
+        was_pinned = tenant in self._residency.pinned
+        self._residency.pin(tenant)
+        try:
+            await self._serving.ensure(tenant)
+        except ServingError:
+            if not was_pinned:
+                self._residency.unpin(tenant)
+            raise
+        return web.json_response(self._model(tenant))
+
+    async def _unpin(self, request: web.Request) -> web.Response:
+        tenant = tenant_of(request)
+        self._residency.unpin(tenant)
         return web.json_response(self._model(tenant))
 
     async def _invoke(self, request: web.Request) -> web.Response:

@@ -71,6 +71,14 @@ class Residency:
                 f"{stays:,} cannot be evicted: raise the memory budget or unpin tenants"
             )
 
+    def pin(self, tenant: TenantId) -> None:
+        """From now on the tenant is never chosen as a victim."""
+        self._set_pinned(self.pinned | {tenant}, tenant)
+
+    def unpin(self, tenant: TenantId) -> None:
+        """From now on the tenant is like any other."""
+        self._set_pinned(self.pinned - {tenant}, tenant)
+
     # absent → fetching → loading → resident
 
     def begin(self, tenant: TenantId) -> None:
@@ -213,6 +221,11 @@ class Residency:
             self._slots[tenant] = replace(slot, leases=slot.leases - 1)
 
     # Inside
+
+    def _set_pinned(self, pinned: frozenset[TenantId], tenant: TenantId) -> None:
+        self.pinned = pinned
+        if tenant in self._slots:
+            self._slots[tenant] = replace(self._slots[tenant], pinned=tenant in pinned)
 
     def _in(self, tenant: TenantId, *states: State) -> Slot:
         slot = self._slots.get(tenant)
