@@ -1,9 +1,9 @@
 """Tenants pinned and unpinned while the sidecar runs."""
 
 import pytest
-
 from sidecar.errors import CannotFitError
 from sidecar.residency import Residency
+
 from tools.catalog.tenant import TenantId
 
 A, B, C = TenantId("a"), TenantId("b"), TenantId("c")
