@@ -127,17 +127,26 @@ def _add_options(parser: Any) -> None:
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _begin(environment: Environment, **_: Any) -> None:
+    try:
+        _prepare(environment)
+    except Exception as error:
+        # Locust would log it and go on, with nothing to play.
+        raise SystemExit(f"the suite cannot begin: {error!r}") from error
+
+
+def _prepare(environment: Environment) -> None:
     options = _options_of(environment)
     suite = suite_named(options.suite)
     population = suite.populate(options.short)
     if not population.is_made:
-        raise SystemExit(f"the models are not here yet: python -m loadtests.suites {suite.name} --prepare")
-    if suite.warm_up and not isinstance(environment.runner, WorkerRunner):
+        raise FileNotFoundError(f"the models are not here yet: python -m loadtests.suites {suite.name} --prepare")
+    runner = environment.runner
+    if suite.warm_up and not isinstance(runner, WorkerRunner):
         _warm_up(environment.host or "", population)
-    if not isinstance(environment.runner, MasterRunner):
-        part = environment.runner.worker_index if isinstance(environment.runner, WorkerRunner) else 0
+    if not isinstance(runner, MasterRunner):
+        part = runner.worker_index if isinstance(runner, WorkerRunner) else 0
         environment.playing = _Playing(suite, population, options, part)  # type: ignore[attr-defined]
-    if not isinstance(environment.runner, WorkerRunner):
+    if not isinstance(runner, WorkerRunner):
         gevent.spawn_later(_LEAD + options.seconds + _LEAD, _end, environment)
 
 

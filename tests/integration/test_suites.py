@@ -1,6 +1,8 @@
 """The Locust suites in short form, on one node that has everybody's tenants: passing, and made to fail on purpose."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,11 +50,18 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def start(suite: str, host: str, report: Path, *options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "loadtests.suites", suite, "--short", "--host", host, "--report", str(report)]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Of its own session, so that Locust can be ended with it.
+    return subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def finish(process: "subprocess.Popen[str]", report: Path) -> Ran:
-    output, _ = process.communicate(timeout=90)
+    try:
+        output, _ = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return Ran(process.returncode, output, report)
 
 

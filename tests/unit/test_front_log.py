@@ -11,7 +11,7 @@ from sidecar.observability.traffic import Start, Traffic
 
 @pytest.fixture
 def traffic() -> Traffic:
-    return Traffic(TopTenants(3, ()))
+    return Traffic(TopTenants(3, lambda _: False))
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_each_call_is_counted_once_as_the_file_grows(tmp_path: Path, log: FrontL
     log.read()
     assert calls(traffic) == {"a": 3, "b": 1}
     assert traffic.answers == {"200": 4, "404": 1}
-    assert traffic.recent(Start.WARM) == [0.001, 0.003, 0.003]
-    assert traffic.recent(Start.DISK) == [0.1, 0.1, 0.1]
+    assert traffic.recent(Start.WARM).quantiles == [0.001, 0.003, 0.003]
+    assert traffic.recent(Start.DISK).quantiles == [0.1, 0.1, 0.1]
 
 
 def test_a_line_that_is_not_whole_yet_waits_for_its_end(tmp_path: Path, log: FrontLog, traffic: Traffic) -> None:

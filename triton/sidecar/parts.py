@@ -16,6 +16,7 @@ from sidecar.loader import Loader, LoaderLimits
 from sidecar.observability.events import Journal
 from sidecar.observability.front_log import FrontLog
 from sidecar.observability.metrics import Metrics
+from sidecar.observability.page import StatusPage
 from sidecar.observability.phases import Phases
 from sidecar.observability.top_tenants import TopTenants
 from sidecar.observability.tracing import Tracing
@@ -70,7 +71,7 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
     registry, journal, changes = CollectorRegistry(), Journal(), Changes()
     phases = Phases(registry, tracing)
     metrics = Metrics(residency, journal, registry)
-    traffic = Traffic(TopTenants(settings.top_tenants, settings.pinned))
+    traffic = Traffic(TopTenants(settings.top_tenants, lambda tenant: tenant in residency.pinned))
     registry.register(traffic)
 
     supply = Supply(Catalog(store), DropIns(store, disk), disk, phases)
@@ -88,6 +89,8 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
     admin = AdminApi(
         residency, serving, loader, recency, triton, invocations, updates, journal, metrics, settings.store
     )
+    admin_app = admin.build_app(tracing, settings.max_body)
+    admin_app.add_routes(StatusPage(residency, disk, supply, journal, metrics, traffic, recency).routes())
     return Parts(
         disk=disk,
         supply=supply,
@@ -97,7 +100,7 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
         warm=WarmStart(residency, policy, loader),
         usage=UsageFile(settings.usage, settings.policy, policy) if settings.usage else None,
         front_log=FrontLog(settings.front_log, traffic) if settings.front_log else None,
-        admin=admin.build_app(tracing, settings.max_body),
+        admin=admin_app,
         public=public,
         grpc=GrpcApi(serving, triton.channel, traffic, tracing, settings.max_body).build_server(),
     )

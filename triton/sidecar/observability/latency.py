@@ -42,18 +42,23 @@ class RecentLatencies:
         self._turn(now)
         self._now[float(f"{seconds:.1e}")] += times
 
-    def quantiles(self, wanted: Sequence[float], now: float) -> list[float | None]:
-        """The `wanted` quantiles (0.5, 0.99, ...; rising) in seconds; None for each when there is nothing."""
+    def counts(self, now: float) -> Counter[float]:
+        """How often each latency was observed."""
         self._turn(now)
-        counts = sorted((self._now + self._before).items())
-        total = sum(times for _, times in counts)
-        if not total:
-            return [None] * len(wanted)
-        edges = list(accumulate(times for _, times in counts))
-        return [counts[bisect_left(edges, quantile * total)][0] for quantile in wanted]
+        return self._now + self._before
 
     def _turn(self, now: float) -> None:
         if now - self._began >= self._span:
             self._before = self._now if now - self._began < 2 * self._span else Counter()
             self._now = Counter()
             self._began = now
+
+
+def quantiles(counts: Counter[float], wanted: Sequence[float]) -> list[float | None]:
+    """The `wanted` quantiles (0.5, 0.99, ...) of what was counted; None for each when there is nothing."""
+    total = counts.total()
+    if not total:
+        return [None] * len(wanted)
+    ordered = sorted(counts.items())
+    edges = list(accumulate(times for _, times in ordered))
+    return [ordered[bisect_left(edges, quantile * total)][0] for quantile in wanted]

@@ -1,6 +1,6 @@
 """The tenants shown by name: a bounded number of them, and the same ones for as long as is right. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -31,9 +31,9 @@ class TopTenants:
     takes three times the calls of who has one. Everybody else is a few numbers here, and no series.
     """
 
-    def __init__(self, places: int, pinned: Iterable[TenantId]) -> None:
+    def __init__(self, places: int, is_pinned: Callable[[TenantId], bool]) -> None:
+        self.is_pinned = is_pinned
         self._places = places
-        self._pinned = frozenset(pinned)
         self._tenants: dict[TenantId, TenantTraffic] = {}
         self._shown = 0
         self._next_election = float("-inf")
@@ -48,14 +48,10 @@ class TopTenants:
         traffic.weight += times
         if now >= self._next_election:
             self._elect(now)
-        if traffic.recent is None and (tenant in self._pinned or self._shown < self._places):
+        if traffic.recent is None and (self.is_pinned(tenant) or self._shown < self._places):
             self._show(traffic)
         if traffic.recent is not None:
             traffic.recent.add(seconds, times, now)
-
-    def is_pinned(self, tenant: TenantId) -> bool:
-        """Whether the tenant has its place because it is pinned."""
-        return tenant in self._pinned
 
     def shown(self) -> list[TenantTraffic]:
         """The tenants that have a place, by name."""
@@ -63,11 +59,11 @@ class TopTenants:
 
     def _show(self, traffic: TenantTraffic) -> None:
         traffic.recent = traffic.recent or RecentLatencies()
-        self._shown += traffic.tenant not in self._pinned
+        self._shown += not self.is_pinned(traffic.tenant)
 
     def _elect(self, now: float) -> None:
         self._next_election = now + _ELECTION
-        others = [each for each in self._tenants.values() if each.tenant not in self._pinned]
+        others = [each for each in self._tenants.values() if not self.is_pinned(each.tenant)]
         others.sort(key=lambda each: each.weight * (_INCUMBENCY if each.recent else 1), reverse=True)
         self._shown = 0
         for each in others[: self._places]:

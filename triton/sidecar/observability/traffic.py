@@ -2,17 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecar.observability.latency import Buckets, RecentLatencies
-from sidecar.observability.top_tenants import TopTenants
+from sidecar.observability.latency import Buckets, RecentLatencies, quantiles
+from sidecar.observability.top_tenants import TenantTraffic, TopTenants
 from tools.catalog.tenant import TenantId
 
 QUANTILES = (0.5, 0.95, 0.99)
+_GOOD = ("200", "OK")
 
 
 class Start(Enum):
@@ -21,6 +23,14 @@ class Start(Enum):
     WARM = "warm"
     DISK = "disk"
     FETCH = "fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Calls of the last minute or two, and their `QUANTILES` in seconds, None where there were none."""
+
+    calls: int
+    quantiles: list[float | None]
 
 
 class Traffic(Collector):
@@ -37,16 +47,26 @@ class Traffic(Collector):
         """Count `times` calls answered with `status` (HTTP's, or gRPC's name) after `seconds` each."""
         self.answers[status] += times
         # Only calls answered well: a tenant is whatever the client wrote until Triton has answered for it.
-        if status not in ("200", "OK"):
+        if status not in _GOOD:
             return
         now = self._clock()
         self._histograms[start].add(seconds, times)
         self._recent[start].add(seconds, times, now)
         self.top.add(tenant, seconds, times, now)
 
-    def recent(self, start: Start) -> list[float | None]:
-        """The `QUANTILES` of the last minute or two, in seconds."""
-        return self._recent[start].quantiles(QUANTILES, self._clock())
+    @property
+    def answered_well(self) -> int:
+        """Calls that got predictions."""
+        return sum(self.answers[status] for status in _GOOD)
+
+    def recent(self, *starts: Start) -> Recent:
+        """The latest calls of those `starts` together."""
+        return _summarise([self._recent[start] for start in starts], self._clock())
+
+    def of_tenants(self) -> list[tuple[TenantTraffic, Recent]]:
+        """The tenants shown by name, and their latest calls."""
+        now = self._clock()
+        return [(each, _summarise([each.recent], now)) for each in self.top.shown() if each.recent]
 
     def collect(self) -> Iterator[Metric]:
         """Everything here, for Prometheus."""
@@ -65,13 +85,16 @@ class Traffic(Collector):
     def _tenants(self) -> Metric:
         name = "orchard_tenant_request_seconds"
         family = Metric(name, "Time to answer calls of the top tenants, over the last minute or two", "summary")
-        now = self._clock()
-        for each in self.top.shown():
+        for each, recent in self.of_tenants():
             labels = {"tenant": each.tenant, "pinned": "yes" if self.top.is_pinned(each.tenant) else "no"}
-            assert each.recent is not None
-            for quantile, seconds in zip(QUANTILES, each.recent.quantiles(QUANTILES, now), strict=True):
+            for quantile, seconds in zip(QUANTILES, recent.quantiles, strict=True):
                 if seconds is not None:
                     family.add_sample(name, {**labels, "quantile": str(quantile)}, seconds)
             family.add_sample(f"{name}_sum", labels, each.seconds)
             family.add_sample(f"{name}_count", labels, each.calls)
         return family
+
+
+def _summarise(latencies: Iterable[RecentLatencies], now: float) -> Recent:
+    counts = sum((each.counts(now) for each in latencies), Counter[float]())
+    return Recent(counts.total(), quantiles(counts, QUANTILES))
