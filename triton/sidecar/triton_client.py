@@ -180,14 +180,28 @@ class TritonClient:
         """
         kept = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
         try:
-            async with self._session.request(method, self._base + path, headers=kept, data=body) as response:
-                return Answer(
-                    status=response.status,
-                    headers={name: response.headers[name] for name in _ANSWER_HEADERS if name in response.headers},
-                    body=await response.read(),
-                )
+            return await self._exchange(method, path, kept, body)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # Triton closes a kept connection when it likes, perhaps as we take it up. To ask twice does no harm.
+            pass
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TritonUnavailableError(f"Triton does not answer: {error}; try again shortly") from None
+            raise _away(error) from None
+        try:
+            return await self._exchange(method, path, kept, body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away(error) from None
+
+    async def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        async with self._session.request(method, self._base + path, headers=headers, data=body) as response:
+            return Answer(
+                status=response.status,
+                headers={name: response.headers[name] for name in _ANSWER_HEADERS if name in response.headers},
+                body=await response.read(),
+            )
+
+
+def _away(error: Exception) -> TritonUnavailableError:
+    return TritonUnavailableError(f"Triton does not answer: {error}; try again shortly")
 
 
 def _as_serving_error(error: grpc.aio.AioRpcError, what: str) -> LoadFailedError | TritonUnavailableError:
