@@ -85,7 +85,7 @@ def _addresses(node: Node) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 0))
     table.add_row("HTTP", node.http_url, "KServe v2: POST /v2/models/<tenant>/infer")
     table.add_row("gRPC", node.grpc_address, "inference.GRPCInferenceService")
-    table.add_row("admin", node.admin_url, "/status /models /metrics; not for clients")
+    table.add_row("admin", node.admin_url, "the status page; /models and /metrics; not for clients")
     table.add_row("store", node.settings.store, "orchard publish adds tenants")
     table.add_row("logs", os.path.relpath(node.log("triton").parent), "one file for each process")
     return table

@@ -120,7 +120,7 @@ function memory(node) {
     by('map').replaceChildren(...blocks);
     for (const block of blocks) if (block.offsetWidth < 72) block.textContent = '';
     const more = node.models - node.residents.length;
-    by('map-note').textContent = 'Area is size; the paler, the longer not called; blue is pinned.' + (more > 0 ? ` ${count(more)} more are not drawn.` : '');
+    by('map-note').textContent = 'Area is size; the paler, the longer not called; blue is pinned, amber on its way in or out.' + (more > 0 ? ` ${count(more)} more are not drawn.` : '');
     by('disk-bar').style.width = Math.min(100, 100 * node.disk_bytes / node.disk_budget_bytes) + '%';
     by('disk-text').textContent = `${bytes(node.disk_bytes)} of ${bytes(node.disk_budget_bytes)}, ${count(node.disk_entries)} tenants`;
 }
