@@ -10,6 +10,7 @@ from tools.commands.promote import demote_command, promote_command
 from tools.commands.prune import prune_command
 from tools.commands.publish import publish_command
 from tools.commands.push_folder import push_folder_command
+from tools.commands.render_fleet import render_fleet_command
 from tools.commands.render_gateway import render_gateway_command
 from tools.commands.rollback import rollback_command
 from tools.commands.status import status_command
@@ -37,6 +38,7 @@ app.command("rollback")(rollback_command)
 app.command("prune")(prune_command)
 app.command("delete")(delete_command)
 app.command("render-gateway")(render_gateway_command)
+app.command("render-fleet")(render_fleet_command)
 app.command("plan")(plan_command)
 app.command("up")(up_command)
 app.command("up-fleet")(up_fleet_command)

@@ -19,7 +19,7 @@ def render_gateway_command(
     forward: Annotated[
         list[str] | None, typer.Option(help="host:port=host:port: connections passed on as they are. Repeatable.")
     ] = None,
-    resolver: Annotated[str | None, typer.Option(help="DNS server, where the parts are names.")] = None,
+    resolver: Annotated[str | None, typer.Option(help='DNS server where the parts are names, or "system".')] = None,
     njs: Annotated[str | None, typer.Option(help='The path of nginx\'s JavaScript module, or "built-in".')] = None,
     calls_log: Annotated[Path | None, typer.Option(help="File the sidecar reads: ORCHARD_FRONT_LOG.")] = None,
     folder: Annotated[Path, typer.Option(help="Where nginx may write.")] = Path("/tmp"),
@@ -41,13 +41,22 @@ def render_gateway_command(
         workers=workers,
         scripting=_scripting(njs, out),
         answer_seconds=answer_seconds,
-        resolver=resolver,
+        resolver=system_resolver() if resolver == "system" else resolver,
         forwards=tuple(_forward(text) for text in forward or ()),
     )
     out.mkdir(parents=True, exist_ok=True)
     for script in TEMPLATES.glob("*.js"):
         shutil.copy(script, out)
     (out / "nginx.conf").write_text(render(front))
+
+
+def system_resolver(configuration: Path = Path("/etc/resolv.conf")) -> str:
+    """The first DNS server that this machine asks, as nginx writes addresses."""
+    for line in configuration.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"] and len(words) > 1:
+            return f"[{words[1]}]" if ":" in words[1] else words[1]
+    raise typer.BadParameter(f"{configuration} names no server", param_hint="--resolver")
 
 
 def _scripting(njs: str | None, out: Path) -> Scripting | None:
