@@ -13,7 +13,7 @@ SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit compose-test lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
+.PHONY: help setup demo up test test-unit test-timed compose-test lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,6 +37,9 @@ test-unit: $(INSTALLED) ## the fast tests only
 compose-test: setup ## as root: docker-compose.yml on an engine of its own, its base images made here
 	@$(BIN)/python -m tests.compose.images .build/compose
 	@unshare --net sh -c 'ip link set lo up && exec $(BIN)/pytest tests/compose -s'
+
+test-timed: setup ## tests that hold latencies: alone, on a quiet machine
+	@$(BIN)/pytest tests/timed -s
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy tools triton/sidecar loadtests tests
