@@ -99,7 +99,7 @@ def test_no_call_fails_when_a_node_dies_and_its_tenants_come_back_to_it(
     nodes = fleet.nodes["shared"]
     few = [HOT, *TENANTS[1:16]]
     with calling(address(fleet), models, few) as calls:
-        calls.await_more(100)
+        calls.await_more(500)  # so that every one of the few has been called
         dead, *others = nodes
         its_own = residents(dead) & set(few[1:])
         assert its_own
