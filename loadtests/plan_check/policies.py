@@ -40,7 +40,7 @@ def mixed_sizes(calls: int) -> dict[str, Trace]:
 
 
 def main(
-    calls: Annotated[int, typer.Option(help="Calls in a trace, or in each half of one.")] = 90_000,
+    calls: Annotated[int, typer.Option(help="Calls in a trace, or in each half of one.")] = 80_000,
     jobs: Annotated[int, typer.Option(help="Replays at a time.")] = 2,
     output: Annotated[Path, typer.Option(help="Where the JSON report goes.")] = Path("reports/policies.json"),
 ) -> None:
