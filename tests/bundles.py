@@ -1,11 +1,32 @@
 """Entries and bundles with made-up checkpoints: enough for everything that never loads one."""
 
 import hashlib
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import zstandard
 
 from tools.catalog.bundle import BUNDLE_SUFFIX, write_bundle
 from tools.catalog.manifest import FileDigest, Manifest, Parity
 from tools.catalog.tenant import tenant_id
+
+Member = tuple[str, bytes]
+
+
+def padded(members: Iterable[Member], kinds: Mapping[int, bytes] | None = None) -> Iterator[bytes]:
+    """Each member as a tar holds it; `kinds` says which, by their place, are no plain files but links or the like."""
+    for place, (name, body) in enumerate(members):
+        info = tarfile.TarInfo(name)
+        info.size = len(body)
+        info.type = (kinds or {}).get(place, tarfile.REGTYPE)
+        info.linkname = "" if info.isreg() else "/etc/passwd"
+        yield info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % tarfile.BLOCKSIZE)
+
+
+def pack(members: Iterable[Member], kinds: Mapping[int, bytes] | None = None, end: bytes = bytes(1024)) -> bytes:
+    """A bundle of any members, which reads well when they are the right ones."""
+    return zstandard.ZstdCompressor(write_checksum=True).compress(b"".join(padded(members, kinds)) + end)
 
 
 def make_manifest(tenant: str, version: int, config: bytes, checkpoint: bytes) -> Manifest:
@@ -18,7 +39,7 @@ def make_manifest(tenant: str, version: int, config: bytes, checkpoint: bytes) -
         outputs=2,
         objective="binary:logistic",
         trees=10,
-        resident_bytes=1 << 20,
+        resident_bytes=(1 << 20) + len(checkpoint),
         triton_release="24.10",
         xgboost_version="3.2.0",
         treelite_version="4.8.1",

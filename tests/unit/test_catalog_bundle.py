@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.bundles import make_bundle, make_entry
+from tests.bundles import make_bundle, make_entry, pack
 from tools.catalog.bundle import (
     BadBundleError,
     HashingStream,
@@ -32,18 +32,6 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 def unpack(body: bytes, into: Path, expected: Manifest) -> None:
     into.mkdir(exist_ok=True)
     unpack_bundle(io.BytesIO(body), into, expected)
-
-
-def tar_of(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, end: bytes = bytes(1024)) -> bytes:
-    plain = b""
-    for name, body in members:
-        info = tarfile.TarInfo(name)
-        info.size = len(body)
-        if name.endswith("checkpoint.tl"):
-            info.type = kind
-            info.linkname = "/etc/passwd" if kind != tarfile.REGTYPE else ""
-        plain += info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
-    return zstandard.ZstdCompressor(write_checksum=True).compress(plain + end)
 
 
 @pytest.fixture
@@ -157,8 +145,8 @@ def test_a_bundle_of_another_manifest_is_refused(tmp_path: Path, manifest: Manif
 def test_a_hand_made_archive_of_the_right_members_is_accepted(
     tmp_path: Path, manifest: Manifest, members: list[tuple[str, bytes]]
 ) -> None:
-    # The refusals below would prove nothing if tar_of could not make a good one.
-    unpack(tar_of(*members), tmp_path / "out", manifest)
+    # The refusals below would prove nothing if pack could not make a good one.
+    unpack(pack(members), tmp_path / "out", manifest)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -166,7 +154,7 @@ def test_links_folders_and_devices_are_refused(
     tmp_path: Path, manifest: Manifest, members: list[tuple[str, bytes]], kind: bytes
 ) -> None:
     with pytest.raises(BadBundleError, match=r"does not hold 7/checkpoint\.tl"):
-        unpack(tar_of(*members, kind=kind), tmp_path / "out", manifest)
+        unpack(pack(members, kinds={2: kind}), tmp_path / "out", manifest)
 
 
 @pytest.mark.parametrize("name", ["../checkpoint.tl", "/7/checkpoint.tl", "8/checkpoint.tl", "7/../../checkpoint.tl"])
@@ -175,7 +163,7 @@ def test_a_member_with_another_name_is_refused_and_written_nowhere(
 ) -> None:
     before = everything_in(tmp_path)
     with pytest.raises(BadBundleError):
-        unpack(tar_of(*members[:2], (name, CHECKPOINT)), tmp_path / "out", manifest)
+        unpack(pack([*members[:2], (name, CHECKPOINT)]), tmp_path / "out", manifest)
     assert everything_in(tmp_path) == before
 
 
@@ -183,11 +171,11 @@ def test_missing_extra_and_reordered_members_are_refused(manifest: Manifest, mem
     first, second, third = members
     for wrong in ([first, second], [first, third, second], [second, third], [*members, ("x", b"")], [first, *members]):
         with pytest.raises(BadBundleError):
-            verify_bundle(io.BytesIO(tar_of(*wrong)))
+            verify_bundle(io.BytesIO(pack(wrong)))
 
 
 def test_bytes_between_and_after_the_members_are_refused(body: bytes, members: list[tuple[str, bytes]]) -> None:
-    for wrong in (body + b"x", body + body, tar_of(*members, end=bytes(1025)), tar_of(*members, end=b"x" * 1024)):
+    for wrong in (body + b"x", body + body, pack(members, end=bytes(1025)), pack(members, end=b"x" * 1024)):
         with pytest.raises(BadBundleError, match=r"goes on|holds more"):
             verify_bundle(io.BytesIO(wrong))
 
@@ -200,7 +188,7 @@ def test_a_frame_that_asks_for_a_huge_window_is_refused(manifest: Manifest) -> N
 
 
 def test_a_bomb_is_refused_long_before_it_is_unpacked(members: list[tuple[str, bytes]]) -> None:
-    bomb = tar_of(*members, end=bytes(256 << 20))
+    bomb = pack(members, end=bytes(256 << 20))
     stream = io.BytesIO(bomb)
     with pytest.raises(BadBundleError, match="goes on"):
         verify_bundle(stream)

@@ -49,7 +49,7 @@ class LivePointer:
         """
         try:
             pointer = _pointer(json.loads(text))
-        except (BadManifestError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # whatever is no JSON, or no pointer
             raise BadPointerError(f"the live pointer of {tenant}: {error}. Publish it again") from None
         if pointer.tenant != tenant:
             raise BadPointerError(f"the live pointer of {tenant} is that of {pointer.tenant}. Publish {tenant} again")

@@ -80,9 +80,10 @@ class Manifest:
             BadManifestError: not JSON, a field is missing or has the wrong type or an impossible value.
         """
         try:
-            return cls.from_dict(json.loads(text))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raw = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise BadManifestError(f"the manifest is not JSON: {error}") from None
+        return cls.from_dict(raw)
 
     @classmethod
     def from_dict(cls, raw: Any) -> "Manifest":
@@ -123,6 +124,8 @@ class Manifest:
             raise BadManifestError(f"the manifest's files are not exactly {sorted(expected)}")
         if not self.parity.max_error <= self.parity.tolerance:
             raise BadManifestError("the manifest's parity result is not a pass")
+        if self.resident_bytes < self.entry_bytes:
+            raise BadManifestError("the manifest's 'resident_bytes' are fewer than its files have")
 
 
 def _file(raw: Any) -> FileDigest:
