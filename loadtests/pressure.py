@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from loadtests.fraud_data import Floats
-from loadtests.kserve import CallFailedError, HttpCaller, binary_request
+from loadtests.kserve import BinaryRequest, CallFailedError, HttpCaller, binary_request
 from tools.catalog.tenant import TenantId
 
 
@@ -59,18 +59,20 @@ class Pressure:
     def _run(self, seed: int) -> None:
         draw, caller = random.Random(seed), HttpCaller(self._address)
         while not self._stop.is_set():
-            self.replies.append(self._call(caller, self._choose(draw)))
+            self.replies.append(ask(caller, self._choose(draw), self._request))
         caller.close()
 
-    def _call(self, caller: HttpCaller, tenant: TenantId) -> Reply:
-        asked = time.monotonic()
-        try:
-            response = caller.exchange(tenant, self._request)
-            answered = time.monotonic()
-            if response.status == 200:
-                return Reply(tenant, asked, answered, 200, response.answer().output)
-        except CallFailedError as error:
-            return Reply(tenant, asked, time.monotonic(), 0, error=str(error))
-        after = response.headers.get("Retry-After")
-        error_text = response.body[:300].decode(errors="replace")
-        return Reply(tenant, asked, answered, response.status, None, int(after) if after else None, error_text)
+
+def ask(caller: HttpCaller, tenant: TenantId, request: BinaryRequest) -> Reply:
+    """One call, and whatever came of it."""
+    asked = time.monotonic()
+    try:
+        response = caller.exchange(tenant, request)
+        answered = time.monotonic()
+        if response.status == 200:
+            return Reply(tenant, asked, answered, 200, response.answer().output)
+    except CallFailedError as error:
+        return Reply(tenant, asked, time.monotonic(), 0, error=str(error))
+    after = response.headers.get("Retry-After")
+    error_text = response.body[:300].decode(errors="replace")
+    return Reply(tenant, asked, answered, response.status, None, int(after) if after else None, error_text)

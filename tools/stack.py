@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
+from tools.eviction.victims import MINIMUM_RESIDENCE
 from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render
 from tools.supervisor import Process, Supervisor
 
@@ -38,7 +39,8 @@ class NodeSettings:
     """A node as its user describes it.
 
     `store` is a folder or s3://bucket/prefix. Ports of 0 are picked free. Budgets are bytes, or text as "512MiB".
-    `state` holds logs, nginx's files, node.json and usage.json; `repository` is Triton's, the disk tier.
+    `state` holds logs, nginx's files, node.json and usage.json; `repository` is Triton's, the disk tier. Above
+    `memory_high` of what Triton may use, `memory_limit` or less, models are evicted down to `memory_low`.
     """
 
     store: str
@@ -52,6 +54,11 @@ class NodeSettings:
     disk_budget: str | int = "20GiB"
     parallel_loads: int = 4
     load_deadline: float = 30.0
+    cold_queue: int = 1000
+    minimum_residence: float = MINIMUM_RESIDENCE
+    memory_limit: str | int = ""
+    memory_high: str = "85%"
+    memory_low: str = "75%"
     update_interval: float = 30.0
     pinned: tuple[str, ...] = ()
     policy: PolicyName = DEFAULT_POLICY
@@ -139,6 +146,11 @@ def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
             "ORCHARD_DISK_BUDGET": str(settings.disk_budget),
             "ORCHARD_PARALLEL_LOADS": str(settings.parallel_loads),
             "ORCHARD_LOAD_DEADLINE": str(settings.load_deadline),
+            "ORCHARD_COLD_QUEUE": str(settings.cold_queue),
+            "ORCHARD_MINIMUM_RESIDENCE": str(settings.minimum_residence),
+            "ORCHARD_MEMORY_LIMIT": str(settings.memory_limit),
+            "ORCHARD_MEMORY_HIGH": settings.memory_high,
+            "ORCHARD_MEMORY_LOW": settings.memory_low,
             "ORCHARD_UPDATE_INTERVAL": str(settings.update_interval),
             "ORCHARD_PINNED": ",".join(settings.pinned),
             "ORCHARD_POLICY": settings.policy,

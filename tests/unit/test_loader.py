@@ -16,6 +16,7 @@ from sidecar.errors import (
     TritonUnavailableError,
 )
 from sidecar.loader import Loader, LoaderLimits
+from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal, Kind
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phases
@@ -102,6 +103,7 @@ class Bench:
     def __init__(self, parallel_loads: int = 4, cold_deadline: float = 2.0) -> None:
         self.triton, self.supply, self.recency = ToldTriton(), ToldSupply(), ToldRecency()
         self.residency = Residency(2 * SIZE)
+        self.sizes = Sizes()
         changes = Changes()
         registry = CollectorRegistry()
         self.journal = Journal()
@@ -118,6 +120,7 @@ class Bench:
             self.journal,
             metrics,
             Phases(registry),
+            self.sizes,
             LoaderLimits(parallel_loads, load_deadline=1.0, cold_deadline=cold_deadline),
             clock=self.tick,
         )

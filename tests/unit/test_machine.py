@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sidecar.observability.machine import MachineMemory, read_machine_memory
+from sidecar.memory.machine import MachineMemory, read_machine_memory
 
 
 def test_total_and_available_are_read_in_bytes(tmp_path: Path) -> None:

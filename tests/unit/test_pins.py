@@ -11,7 +11,7 @@ A, B, C = TenantId("a"), TenantId("b"), TenantId("c")
 
 def _load(residency: Residency, tenant: TenantId) -> tuple[TenantId, ...] | None:
     residency.begin(tenant)
-    victims = residency.claim(tenant, 40)
+    victims = residency.claim(tenant, 40, now=10.0)
     for victim in victims or ():
         residency.gone(victim)
     if victims is not None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.catalog.tenant import TenantId
 from tools.eviction.policy import EvictionPolicy
+from tools.eviction.victims import MINIMUM_RESIDENCE, choose_victims
 from tools.plan.trace import Trace
 
 _TOLD_EVERY = 4096
@@ -39,14 +41,16 @@ def replay(
     warm_up: int = 0,
     pinned: Collection[int] = (),
     on_progress: Callable[[int], None] = lambda calls: None,
+    minimum_residence: float = MINIMUM_RESIDENCE,
 ) -> Replay:
     """Replay the trace on a node that starts empty and has `budget` bytes for models.
 
     A tenant that is not resident is always loaded, and victims are chosen as a node chooses them: as many as make
     room. One that can never fit is never loaded. `pinned` (indices of tenants) are resident from the start and stay.
-    The first `warm_up` calls do not count. `on_progress` hears now and then how many calls were made since.
+    One is not evicted for `minimum_residence` seconds after its load unless nobody else would do. The first `warm_up`
+    calls do not count. `on_progress` hears now and then how many calls were made since.
     """
-    node = _Node(trace, budget, policy, pinned)
+    node = _Node(trace, budget, policy, pinned, minimum_residence)
     hits = np.zeros(len(trace.calls), bool)
     for start in range(0, len(hits), _TOLD_EVERY):
         end = min(start + _TOLD_EVERY, len(hits))
@@ -57,7 +61,9 @@ def replay(
 
 
 class _Node:
-    def __init__(self, trace: Trace, budget: int, policy: EvictionPolicy, pinned: Collection[int]) -> None:
+    def __init__(
+        self, trace: Trace, budget: int, policy: EvictionPolicy, pinned: Collection[int], minimum_residence: float
+    ) -> None:
         self._names = trace.tenants
         self._sizes = trace.sizes.tolist()
         self._policy = policy
@@ -65,6 +71,8 @@ class _Node:
         self._room = budget - sum(self._sizes[tenant] for tenant in pinned)
         self._most = self._room
         self._residents = {self._names[tenant]: self._sizes[tenant] for tenant in pinned}
+        self._minimum_residence = minimum_residence
+        self._young_until: dict[TenantId, float] = {}
         for tenant in pinned:
             policy.loaded(self._names[tenant], self._sizes[tenant], None)
 
@@ -80,19 +88,15 @@ class _Node:
     def _load(self, tenant: int, at: float) -> None:
         name, size = self._names[tenant], self._sizes[tenant]
         if size > self._room:
-            self._evict(size - self._room)
+            self._evict(size - self._room, at)
         self._residents[name] = size
+        self._young_until[name] = at + self._minimum_residence
         self._room -= size
         self._policy.loaded(name, size, at)
 
-    def _evict(self, excess: int) -> None:
-        victims = []
-        for name in self._policy.victims_first():
-            if name not in self._pinned:
-                victims.append(name)
-                excess -= self._residents[name]
-                if excess <= 0:
-                    break
+    def _evict(self, excess: int, at: float) -> None:
+        ranked = (name for name in self._policy.victims_first() if name not in self._pinned)
+        victims = choose_victims(ranked, excess, self._residents.__getitem__, lambda name: at < self._young_until[name])
         for name in victims:
             self._room += self._residents.pop(name)
             self._policy.left(name)

@@ -62,6 +62,13 @@ class BusyError(ServingError):
     retry_after = 1
 
 
+class OverloadedError(ServingError):
+    """So many calls wait for cold starts that this one may not."""
+
+    http_status = 503
+    retry_after = 1
+
+
 class NotNowError(BusyError):
     """A load that no call waits for would have to evict somebody."""
 

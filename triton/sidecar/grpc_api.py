@@ -26,6 +26,8 @@ from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 SERVICE = "inference.GRPCInferenceService"
 COLD_KEY = "orchard-cold"
 _REQUEST_ID_KEY = REQUEST_ID.lower()
+# gRPC's Retry-After, in milliseconds. https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 _FORWARD_DEADLINE = 60.0  # seconds
 _STATUS = {
@@ -65,11 +67,15 @@ class GrpcApi:
     def _guarded(self, method: Method) -> Method:
         async def answer(request: bytes, context: Context) -> bytes:
             sent = dict(context.invocation_metadata())
-            context.set_trailing_metadata(((_REQUEST_ID_KEY, adopt_request_id(sent)),))
+            request_id = (_REQUEST_ID_KEY, adopt_request_id(sent))
+            context.set_trailing_metadata((request_id,))
             self._tracing.adopt(sent)
             try:
                 return await method(request, context)
             except ServingError as error:
+                if error.retry_after is not None:
+                    pushback = (_PUSHBACK_KEY, str(1000 * error.retry_after))
+                    context.set_trailing_metadata((request_id, pushback))
                 code = _STATUS.get(error.http_status, grpc.StatusCode.INTERNAL)
                 await context.abort(code, str(error))
             except grpc.aio.AioRpcError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.changes import Changes
 from sidecar.errors import BusyError, CannotFitError, NotNowError, ServingError
+from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phase, Phases
@@ -47,6 +48,7 @@ class Loader:
         journal: Journal,
         metrics: Metrics,
         phases: Phases,
+        sizes: Sizes,
         limits: LoaderLimits,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -59,6 +61,7 @@ class Loader:
         self._journal = journal
         self._metrics = metrics
         self._phases = phases
+        self._sizes = sizes
         self._limits = limits
         self._clock = clock
         self._starts: dict[TenantId, asyncio.Task[Origin]] = {}
@@ -102,7 +105,7 @@ class Loader:
         if self._residency.get(tenant) is not None:
             return True
         offer = await self._supply.offer(tenant)
-        if self._residency.get(tenant) is None and self._residency.needs_victims(offer.manifest.resident_bytes):
+        if self._residency.get(tenant) is None and self._residency.needs_victims(self._sizes.of(offer.manifest)):
             return False
         start = self._join(tenant, offer)
         try:
@@ -157,7 +160,7 @@ class Loader:
         version = offer.manifest.version
         began = time.monotonic()
         try:
-            await self._make_room(tenant, offer.manifest.resident_bytes)
+            await self._make_room(tenant, self._sizes.of(offer.manifest))
             self._residency.start_updating(tenant)
             await self._triton.load(tenant, self._limits.load_deadline)
             await self._unloader.only_version(tenant, version)
@@ -219,11 +222,11 @@ class Loader:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._limits.cold_deadline):
-                self._residency.check_fits(tenant, offer.manifest.resident_bytes)
+                self._residency.check_fits(tenant, self._sizes.of(offer.manifest))
                 offer = await self._supply.bring(offer)
                 async with self._turns:
                     with self._phases.timed(Phase.ROOM, tenant):
-                        await self._make_room(tenant, offer.manifest.resident_bytes)
+                        await self._make_room(tenant, self._sizes.of(offer.manifest))
                     self._residency.start_loading(tenant, offer.manifest.version)
                     with self._phases.timed(Phase.LOAD, tenant):
                         await self._load(tenant)
@@ -245,7 +248,7 @@ class Loader:
             if self._residency.needs_victims(size):
                 await self._recency.refresh()
                 self._check_awaited(tenant)
-            while (victims := self._residency.claim(tenant, size)) is None:
+            while (victims := self._residency.claim(tenant, size, self._clock())) is None:
                 await self._changes.wait()
         self._unloader.start(victims, Cause.EVICTED, f"to make room for {tenant}")
         while not self._residency.has_room_for(tenant):

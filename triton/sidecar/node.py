@@ -37,6 +37,7 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
             parts.supply.check_disk(),
             parts.updates.run(settings.update_interval),
             parts.warm.run(settings.warm_schedule),
+            parts.memory.run(settings.statistics_interval),
         ):
             await stack.enter_async_context(_background(loop))
         await stack.enter_async_context(_http(parts.admin, settings.admin))
@@ -55,6 +56,10 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
         parts.usage.restore()
         stack.callback(parts.usage.save)
         await stack.enter_async_context(_background(parts.usage.run()))
+    if parts.sizes:
+        parts.sizes.restore()
+        stack.callback(parts.sizes.save)
+        await stack.enter_async_context(_background(parts.sizes.run()))
     if parts.front_log:
         stack.enter_context(closing(parts.front_log)).open()
         await stack.enter_async_context(_background(parts.front_log.run(settings.statistics_interval)))

@@ -1,9 +1,12 @@
 """What Triton's statistics say of the residency table: who was used, who is there unasked, who is gone."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.changes import Changes
 from sidecar.disk import DiskTier
+from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal
 from sidecar.observability.metrics import Metrics
 from sidecar.recency import Touch
@@ -33,6 +36,8 @@ class Observer:
         journal: Journal,
         metrics: Metrics,
         changes: Changes,
+        sizes: Sizes,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._residency = residency
         self._disk = disk
@@ -40,6 +45,8 @@ class Observer:
         self._journal = journal
         self._metrics = metrics
         self._changes = changes
+        self._sizes = sizes
+        self._clock = clock
 
     def begin(self) -> Before:
         """The table now, before Triton is asked."""
@@ -68,7 +75,9 @@ class Observer:
             # One that had a slot then and has none now has been unloaded meanwhile.
             if model.tenant not in before.present:
                 self._adopt(model)
-        self._unloader.start(self._residency.overflow(), Cause.EVICTED, "because memory is over its budget")
+        self._unloader.start(
+            self._residency.overflow(self._clock()), Cause.EVICTED, "because memory is over its budget"
+        )
 
     def _adopt(self, model: Usage) -> None:
         try:
@@ -78,7 +87,7 @@ class Observer:
         if self._residency.get(tenant) is not None:
             return
         manifest = self._disk.manifest(tenant)
-        size = manifest.resident_bytes if manifest else 1
+        size = self._sizes.of(manifest) if manifest else 1
         self._residency.adopt(tenant, model.version, size, model.last_used, model.requests)
         if manifest:
             self._journal.adopted(tenant, model.version)

@@ -8,16 +8,22 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.admin_api import AdminApi
 from sidecar.changes import Changes
+from sidecar.cold_queue import ColdQueue
 from sidecar.disk import DiskTier
 from sidecar.dropins import DropIns
 from sidecar.grpc_api import GrpcApi
 from sidecar.http_api import build_app
 from sidecar.loader import Loader, LoaderLimits
+from sidecar.memory.file import SizesFile
+from sidecar.memory.sizes import Sizes
+from sidecar.memory.source import MemorySource
+from sidecar.memory.watch import MemoryWatch
 from sidecar.observability.events import Journal
 from sidecar.observability.front_log import FrontLog
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.page import StatusPage
 from sidecar.observability.phases import Phases
+from sidecar.observability.pressure_metrics import PressureMetrics
 from sidecar.observability.top_tenants import TopTenants
 from sidecar.observability.tracing import Tracing
 from sidecar.observability.traffic import Traffic
@@ -51,6 +57,8 @@ class Parts:
     updates: LiveUpdates
     warm: WarmStart
     usage: UsageFile | None
+    sizes: SizesFile | None
+    memory: MemoryWatch
     front_log: FrontLog | None
     admin: web.Application
     public: web.Application
@@ -64,7 +72,7 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
         StoreError: the store's address cannot be used.
     """
     policy = POLICIES[settings.policy](History())
-    residency = Residency(settings.memory_budget, settings.pinned, policy)
+    residency = Residency(settings.memory_budget, settings.pinned, policy, settings.minimum_residence)
     disk = DiskTier(settings.repository, settings.disk_budget, lambda tenant: residency.get(tenant) is not None)
     store = open_store(settings.store)
 
@@ -76,13 +84,17 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
 
     supply = Supply(Catalog(store), DropIns(store, disk), disk, phases)
     unloader = Unloader(residency, triton, changes, journal, metrics)
-    observer = Observer(residency, disk, unloader, journal, metrics, changes)
+    sizes, queue = Sizes(), ColdQueue(settings.cold_queue)
+    observer = Observer(residency, disk, unloader, journal, metrics, changes, sizes)
     recency = Recency(triton, observer.begin, observer.observe, metrics.triton_answers)
     limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
-    loader = Loader(residency, supply, triton, recency, unloader, changes, journal, metrics, phases, limits)
+    loader = Loader(residency, supply, triton, recency, unloader, changes, journal, metrics, phases, sizes, limits)
     updates = LiveUpdates(residency, supply, loader)
+    source = MemorySource(settings.triton_grpc.port, settings.memory_limit)
+    memory = MemoryWatch(source, settings.memory_marks, residency, supply, unloader, sizes, changes)
+    registry.register(PressureMetrics(residency, memory, sizes, queue))
 
-    serving = Serving(residency, supply, loader, recency, metrics, phases)
+    serving = Serving(residency, supply, loader, recency, metrics, phases, queue)
     invocations = Invocations(serving, triton)
     public = build_app(serving, triton, tracing, settings.max_body)
     public.add_routes(SageMakerApi(invocations).routes())
@@ -99,6 +111,8 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
         updates=updates,
         warm=WarmStart(residency, policy, loader),
         usage=UsageFile(settings.usage, settings.policy, policy) if settings.usage else None,
+        sizes=SizesFile(settings.usage.with_name("sizes.json"), sizes) if settings.usage else None,
+        memory=memory,
         front_log=FrontLog(settings.front_log, traffic) if settings.front_log else None,
         admin=admin_app,
         public=public,

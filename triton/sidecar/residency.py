@@ -4,17 +4,21 @@ Two sums are kept within the budget. *Held* bytes are what Triton may be using a
 resident or unloading. *Wanted* bytes are where the moves under way will end: claims and loads are in, unloads are
 out. Victims are chosen against the wanted sum, all at once and before anything is unloaded; a load begins only when
 the held sum has room for it, which is when Triton has reported the victims gone.
+
+Bytes are reckoned, not measured: what is measured later corrects them. A ceiling below the budget is kept instead of
+it for as long as the machine has less memory to give than the budget says.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sidecar.errors import CannotFitError
+from sidecar.errors import BusyError, CannotFitError
 from sidecar.slot import Slot, State
 from tools.catalog.tenant import TenantId
 from tools.eviction.history import History
 from tools.eviction.policy import EvictionPolicy
 from tools.eviction.simple import LeastRecentlyUsed
+from tools.eviction.victims import MINIMUM_RESIDENCE, choose_victims
 
 
 class WrongStateError(RuntimeError):
@@ -24,16 +28,34 @@ class WrongStateError(RuntimeError):
 class Residency:
     """The table of slots, and the only place where they change.
 
-    `budget` is in bytes; `pinned` tenants are never chosen as victims. The policy hears of every load, use and
-    departure, and ranks the residents; whether one may go is decided here.
+    `budget` is in bytes; `pinned` tenants are never chosen as victims, and others for `minimum_residence` seconds
+    after their load only when nobody else would do. The policy hears of every load, use and departure, and ranks the
+    residents; whether one may go is decided here. Times, called `now`, are in seconds on any one clock.
     """
 
-    def __init__(self, budget: int, pinned: Iterable[TenantId] = (), policy: EvictionPolicy | None = None) -> None:
+    def __init__(
+        self,
+        budget: int,
+        pinned: Iterable[TenantId] = (),
+        policy: EvictionPolicy | None = None,
+        minimum_residence: float = MINIMUM_RESIDENCE,
+    ) -> None:
         self.budget = budget
         self.pinned = frozenset(pinned)
         self._policy = policy or LeastRecentlyUsed(History())
+        self._minimum_residence = minimum_residence
+        self._ceiling: int | None = None
         self._slots: dict[TenantId, Slot] = {}
         self._serial = 0
+
+    @property
+    def ceiling(self) -> int:
+        """Bytes that are kept to now: the budget, or less while memory is short."""
+        return self.budget if self._ceiling is None else min(self._ceiling, self.budget)
+
+    @ceiling.setter
+    def ceiling(self, ceiling: int) -> None:
+        self._ceiling = ceiling if ceiling < self.budget else None
 
     # What is there
 
@@ -46,7 +68,11 @@ class Residency:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes Triton may be using now. Never above the budget, but for models adopted from a running Triton."""
+        """Bytes Triton may be using now.
+
+        Above the budget only while `overflow` has something to do: for models adopted from a running Triton, or found
+        to be larger than they were reckoned to be.
+        """
         return sum(slot.held_bytes for slot in self._slots.values())
 
     @property
@@ -56,7 +82,7 @@ class Residency:
 
     def needs_victims(self, size: int) -> bool:
         """Whether a claim of `size` bytes would have to evict."""
-        return self.wanted_bytes + size > self.budget
+        return self.wanted_bytes + size > self.ceiling
 
     def check_fits(self, tenant: TenantId, size: int) -> None:
         """Check that `size` bytes for the tenant could fit, beside its resident version if it has one.
@@ -64,7 +90,7 @@ class Residency:
         Raises:
             CannotFitError: no eviction could ever make that much room.
         """
-        stays = sum(slot.held_bytes for slot in self._slots.values() if slot.pinned or slot.tenant == tenant)
+        stays = self._bytes_that_stay(tenant)
         if size + stays > self.budget:
             raise CannotFitError(
                 f"tenant {tenant} needs {size:,} bytes of memory; the budget is {self.budget:,} bytes, of which "
@@ -93,7 +119,7 @@ class Residency:
             last_used=self._policy.history.last_seen(tenant),
         )
 
-    def claim(self, tenant: TenantId, size: int) -> tuple[TenantId, ...] | None:
+    def claim(self, tenant: TenantId, size: int, now: float) -> tuple[TenantId, ...] | None:
         """Reserve `size` bytes for a fetching tenant, or for a newer version of a resident one.
 
         Returns the victims that make room, now unloading, for the caller to unload; empty when there is room.
@@ -102,11 +128,15 @@ class Residency:
 
         Raises:
             CannotFitError: no eviction could ever make that much room.
+            BusyError: none could below the present ceiling.
         """
         slot = self._in(tenant, State.FETCHING, State.RESIDENT)
         self.check_fits(tenant, size)
-        victims = self._choose_victims(tenant, self.wanted_bytes + size - self.budget)
-        if victims is None:
+        if size + self._bytes_that_stay(tenant) > self.ceiling:
+            raise BusyError(f"the node is short of memory, and {tenant} needs {size:,} bytes: try again shortly")
+        excess = self.wanted_bytes + size - self.ceiling
+        victims = self._choose_victims(tenant, excess, now)
+        if sum(self._slots[victim].bytes for victim in victims) < excess:
             return None
         for victim in victims:
             self._leave(victim)
@@ -116,7 +146,7 @@ class Residency:
     def has_room_for(self, tenant: TenantId) -> bool:
         """Whether the load of a claimed tenant may begin: its victims, or enough others, are gone."""
         slot = self._in(tenant, State.FETCHING, State.RESIDENT)
-        return self.held_bytes + slot.claimed <= self.budget
+        return self.held_bytes + slot.claimed <= self.ceiling
 
     def start_loading(self, tenant: TenantId, version: int) -> None:
         """fetching → loading. The claim must have been made and have room."""
@@ -133,7 +163,7 @@ class Residency:
     def loaded(self, tenant: TenantId, now: float) -> None:
         """loading → resident. Calls that wait for it are uses, now: a tenant may be evicted before Triton tells."""
         slot = self._in(tenant, State.LOADING)
-        self._slots[tenant] = replace(slot, state=State.RESIDENT)
+        self._slots[tenant] = replace(slot, state=State.RESIDENT, young_until=now + self._minimum_residence)
         self._policy.loaded(tenant, slot.bytes, now if slot.leases else None)
         if slot.leases:
             self.touch(tenant, now, slot.leases)
@@ -184,9 +214,16 @@ class Residency:
         del self._slots[tenant]
         self._policy.left(tenant)
 
-    def overflow(self) -> tuple[TenantId, ...]:
-        """Victims, now unloading, that bring an over-full table back within the budget as far as can be."""
-        victims = self._choose_victims(None, self.wanted_bytes - self.budget, as_many_as_can=True) or ()
+    def correct(self, tenant: TenantId, serial: int, size: int) -> None:
+        """The resident slot with this `serial` was found to hold `size` bytes. A slot that has gone is left alone."""
+        slot = self._slots.get(tenant)
+        if slot is not None and slot.serial == serial and slot.state is State.RESIDENT and slot.bytes != size:
+            self._slots[tenant] = replace(slot, bytes=size)
+            self._policy.loaded(tenant, size, None)
+
+    def overflow(self, now: float) -> tuple[TenantId, ...]:
+        """Victims, now unloading, that bring an over-full table back below the ceiling as far as can be."""
+        victims = self._choose_victims(None, self.wanted_bytes - self.ceiling, now)
         for victim in victims:
             self._leave(victim)
         return victims
@@ -242,18 +279,14 @@ class Residency:
         if not slot.claimed or not self.has_room_for(slot.tenant):
             raise WrongStateError(f"{slot.tenant} has no room to load into")
 
-    def _choose_victims(
-        self, tenant: TenantId | None, excess: int, as_many_as_can: bool = False
-    ) -> tuple[TenantId, ...] | None:
-        victims: list[TenantId] = []
+    def _bytes_that_stay(self, tenant: TenantId) -> int:
+        return sum(slot.held_bytes for slot in self._slots.values() if slot.pinned or slot.tenant == tenant)
+
+    def _choose_victims(self, tenant: TenantId | None, excess: int, now: float) -> tuple[TenantId, ...]:
         if excess <= 0:
             return ()
-        for name in self._policy.victims_first():
-            slot = self._slots[name]
-            if not slot.is_evictable or name == tenant:
-                continue
-            victims.append(name)
-            excess -= slot.bytes
-            if excess <= 0:
-                return tuple(victims)
-        return tuple(victims) if as_many_as_can else None
+        slots = self._slots
+        ranked = (name for name in self._policy.victims_first() if slots[name].is_evictable and name != tenant)
+        return choose_victims(
+            ranked, excess, lambda name: slots[name].bytes, lambda name: now < slots[name].young_until
+        )

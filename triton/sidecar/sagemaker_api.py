@@ -16,6 +16,7 @@ from sidecar.errors import (
     BusyError,
     CannotFitError,
     LoadFailedError,
+    OverloadedError,
     ServingError,
     StoreUnavailableError,
     TritonUnavailableError,
@@ -56,6 +57,7 @@ _ERRORS: dict[type[ServingError], AwsError] = {
     CannotFitError: MODEL,
     LoadFailedError: MODEL,
     BusyError: NOT_READY,
+    OverloadedError: UNAVAILABLE,
     StoreUnavailableError: UNAVAILABLE,
     TritonUnavailableError: UNAVAILABLE,
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
+from sidecar.cold_queue import ColdQueue, Place
 from sidecar.errors import UnknownTenantError
 from sidecar.loader import Loader
 from sidecar.observability.metrics import Metrics
@@ -48,6 +49,7 @@ class Serving:
         recency: Recency[Before],
         metrics: Metrics,
         phases: Phases,
+        queue: ColdQueue,
     ) -> None:
         self._residency = residency
         self._supply = supply
@@ -55,6 +57,7 @@ class Serving:
         self._recency = recency
         self._metrics = metrics
         self._phases = phases
+        self._queue = queue
 
     def is_resident(self, tenant: TenantId) -> bool:
         """Whether Triton answers for the tenant, as far as is known."""
@@ -78,7 +81,8 @@ class Serving:
         turns out to have lost is loaded once more. A wrong call loads nothing.
 
         Raises:
-            ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call.
+            ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call;
+                `OverloadedError` when the tenant is not resident and too many calls wait already.
         """
         reply, origin = await self._attempt(call)
         if not call.is_missing(reply):
@@ -94,13 +98,15 @@ class Serving:
     async def _attempt(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
         if self.is_resident(call.tenant):
             return await self._send(call)
-        with self._phases.call(call.tenant):
-            return await self._send(call)
+        with self._queue.place() as place, self._phases.call(call.tenant):
+            return await self._send(call, place)
 
-    async def _send(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
+    async def _send(self, call: Call[Reply], place: Place | None = None) -> tuple[Reply, Origin | None]:
         began = time.monotonic()
         offer = await self._admit(call)
         async with self._loader.resident(call.tenant, offer) as origin:
+            if place is not None:
+                place.leave()
             if origin is None:
                 return await call.send(), None
             self._metrics.waited(origin, time.monotonic() - began)

@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.memory.marks import DEFAULT_MARKS, Marks
 from sidecar.observability.logs import LogFormat
 from sidecar.schedule import BadScheduleError, Schedule
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
+from tools.eviction.victims import MINIMUM_RESIDENCE
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+# As Docker ("4g") and Kubernetes ("4Gi") write them, too.
+_POWERS = {"K": 2**10, "M": 2**20, "G": 2**30}
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS |= {unit + ending: size for unit, size in _POWERS.items() for ending in ("", "I", "IB")}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -46,7 +51,11 @@ class Settings:
     policy: PolicyName = DEFAULT_POLICY
     usage: Path | None = None
     warm_schedule: Schedule | None = None
+    minimum_residence: float = MINIMUM_RESIDENCE
+    memory_limit: int | None = None
+    memory_marks: Marks = DEFAULT_MARKS
     parallel_loads: int = 4
+    cold_queue: int = 1000
     load_deadline: float = 30.0
     cold_deadline: float = 60.0
     statistics_interval: float = 1.0
@@ -79,7 +88,11 @@ class Settings:
             policy=read.policy("ORCHARD_POLICY"),
             usage=read.path("ORCHARD_USAGE"),
             warm_schedule=read.schedule("ORCHARD_WARM_SCHEDULE"),
+            minimum_residence=read.seconds("ORCHARD_MINIMUM_RESIDENCE", MINIMUM_RESIDENCE, least=0.0),
+            memory_limit=read.optional_size("ORCHARD_MEMORY_LIMIT"),
+            memory_marks=read.marks("ORCHARD_MEMORY_HIGH", "ORCHARD_MEMORY_LOW"),
             parallel_loads=read.count("ORCHARD_PARALLEL_LOADS", 4),
+            cold_queue=read.count("ORCHARD_COLD_QUEUE", 1000),
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
             update_interval=read.seconds("ORCHARD_UPDATE_INTERVAL", 30.0),
@@ -149,20 +162,36 @@ class _Reader:
             raise BadSettingError(f"{name} must be more than 0 bytes")
         return size
 
+    def optional_size(self, name: str) -> int | None:
+        return self.size(name, "") if self.text(name, "") else None
+
+    def marks(self, high: str, low: str) -> Marks:
+        marks = Marks(self._share(high, DEFAULT_MARKS.high), self._share(low, DEFAULT_MARKS.low))
+        if marks.low > marks.high:
+            raise BadSettingError(f"{low} must not be above {high}")
+        return marks
+
+    def _share(self, name: str, default: float) -> float:
+        text = self.text(name, f"{default:.0%}")
+        match = re.fullmatch(r"(\d{1,3}) ?%", text)
+        if match is None or not 0 < int(match[1]) <= 100:
+            raise BadSettingError(f"{name}={text!r} is not a share: write it as 85%")
+        return int(match[1]) / 100
+
     def count(self, name: str, default: int) -> int:
         text = self.text(name, str(default))
         if not text.isdecimal() or int(text) < 1:
             raise BadSettingError(f"{name}={text!r} is not a whole number of at least 1")
         return int(text)
 
-    def seconds(self, name: str, default: float) -> float:
+    def seconds(self, name: str, default: float, least: float = 0.001) -> float:
         text = self.text(name, str(default))
         try:
             value = float(text)
         except ValueError:
             value = -1.0
-        if not 0 < value < 86_400:
-            raise BadSettingError(f"{name}={text!r} is not a number of seconds between 0 and a day")
+        if not least <= value < 86_400:
+            raise BadSettingError(f"{name}={text!r} is not a number of seconds between {least:g} and a day")
         return value
 
     def tenants(self, name: str) -> frozenset[TenantId]:

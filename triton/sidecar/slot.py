@@ -22,7 +22,7 @@ class Slot:
     `bytes` is what it is reckoned to hold; `claimed` is room reserved for a load that has not begun; `incoming` is
     what a newer version holds while it loads beside this one. `leases` counts cold calls that wait for their answer.
     `last_used` is in seconds since the epoch, `uses` counts requests; `foretold` of them were counted here before
-    Triton's statistics told of them. `serial` rises with every cold start.
+    Triton's statistics told of them. `serial` rises with every cold start. Until `young_until` it is to be spared.
     """
 
     tenant: TenantId
@@ -37,6 +37,7 @@ class Slot:
     last_used: float = 0.0
     uses: int = 0
     foretold: int = 0
+    young_until: float = 0.0
 
     @property
     def held_bytes(self) -> int:

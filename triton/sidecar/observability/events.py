@@ -34,6 +34,7 @@ class Cause(Enum):
 
     NEW = "new"  # it has not been in memory since the sidecar started
     EVICTED = "evicted"  # to make room
+    PRESSURE = "pressure"  # the machine was short of memory
     UNLOADED = "unloaded"  # as asked by hand
     DELETED = "deleted"  # from the store
     OUTGROWN = "outgrown"  # no room for a newer version beside it
@@ -105,7 +106,7 @@ class Journal:
         while len(self._departures) >= _REMEMBERED:
             self._departures.pop(next(iter(self._departures)))
         self._departures[tenant] = cause
-        expected = cause in (Cause.EVICTED, Cause.UNLOADED, Cause.DELETED, Cause.OUTGROWN)
+        expected = cause in (Cause.EVICTED, Cause.PRESSURE, Cause.UNLOADED, Cause.DELETED, Cause.OUTGROWN)
         self._record(Kind.DEPARTED, tenant, cause, text, level=logging.INFO if expected else logging.WARNING)
 
     @property

@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sidecar.disk import DiskTier
+from sidecar.memory.machine import read_machine_memory
 from sidecar.observability.events import Cause, Journal, Kind
-from sidecar.observability.machine import read_machine_memory
 from sidecar.residency import Residency
 from sidecar.slot import State
 from sidecar.supply import Origin, Supply
