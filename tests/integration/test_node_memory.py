@@ -98,7 +98,7 @@ def test_a_triton_that_uses_more_than_it_may_has_models_evicted_until_it_does_no
         time.sleep(3.0)  # until what loading took beside the models is given back
         all_six = resident_bytes(node.pid("triton"))
         assert _metrics(node)["orchard_ceiling_bytes"] == 60 * MB
-        assert _metrics(node)['orchard_memory_used_bytes{whose="triton"}'] > 0
+        assert _metrics(node)['orchard_memory_used_bytes{by="measure"}'] > 0
 
         # The marks are moved to where it is above the high one: at two models less than it uses.
         _stop_sidecar(node)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sidecar.memory.cgroups import read_room
 from sidecar.memory.processes import find_listener, read_process
-from sidecar.memory.source import MemorySource, Reading, Whose
+from sidecar.memory.source import By, MemorySource, Reading
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MB = 2**20
+RECKONED = 200 * MB
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 
@@ -45,7 +46,7 @@ class Kernel:
             (folder / name).write_text(text + "\n")
 
     def read(self, limit: int | None = None) -> Reading | None:
-        return MemorySource(8001, limit, self.proc, self.cgroups).read()
+        return MemorySource(8001, limit, self.proc, self.cgroups).read(RECKONED)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_triton_is_whoever_listens_on_its_port(kernel: Kernel, table: str) -> No
     kernel.runs(11, "anything", 300 * MB, inode=777)
     reading = kernel.read()
     assert reading is not None
-    assert (reading.used, reading.whose) == (300 * MB, Whose.TRITON)
+    assert (reading.used, reading.by) == (300 * MB, By.MEASURE)
     assert reading.limit == 300 * MB + 6144 * MB
 
 
@@ -88,21 +89,22 @@ def test_or_the_only_one_called_tritonserver(kernel: Kernel) -> None:
     assert reading.used == 300 * MB
 
 
-def test_of_two_called_so_neither_is_guessed_and_the_machine_s_memory_is_read(kernel: Kernel) -> None:
+def test_of_two_called_so_neither_is_guessed_and_models_hold_what_they_are_reckoned_at(kernel: Kernel) -> None:
     kernel.runs(11, "tritonserver", 300 * MB)
     kernel.runs(12, "tritonserver", 400 * MB)
-    assert kernel.read() == Reading(2048 * MB, 8192 * MB, Whose.MACHINE)
+    assert kernel.read() == Reading(RECKONED, RECKONED + 6144 * MB)
+    assert kernel.read(limit=500 * MB) == Reading(RECKONED, 500 * MB)
 
 
 def test_a_triton_that_started_anew_is_found_again(kernel: Kernel) -> None:
     source = MemorySource(8001, None, kernel.proc, kernel.cgroups)
     kernel.listens(777, 8001)
     kernel.runs(11, "tritonserver", 300 * MB, inode=777)
-    before = source.read()
+    before = source.read(RECKONED)
     (kernel.proc / "11" / "fd" / "3").unlink()
     kernel.runs(11, "nginx", 1 * MB, started=9)
     kernel.runs(12, "tritonserver", 100 * MB, inode=777)
-    after = source.read()
+    after = source.read(RECKONED)
     assert before is not None
     assert after is not None
     assert (before.used, after.used) == (300 * MB, 100 * MB)
@@ -148,7 +150,7 @@ def test_a_limit_that_was_set_by_hand_counts_beside_the_others(kernel: Kernel) -
 
 
 def test_where_the_kernel_tells_nothing_there_is_no_reading(tmp_path: Path) -> None:
-    assert MemorySource(8001, None, tmp_path / "none", tmp_path / "none").read() is None
+    assert MemorySource(8001, None, tmp_path / "none", tmp_path / "none").read(RECKONED) is None
 
 
 def test_this_process_is_found_by_its_port_and_its_memory_is_that_of_the_status_file() -> None:

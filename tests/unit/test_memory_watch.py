@@ -9,7 +9,7 @@ from sidecar.memory.marks import Marks
 from sidecar.memory.meter import SETTLED_SECONDS
 from sidecar.memory.processes import ProcessMemory
 from sidecar.memory.sizes import Sizes
-from sidecar.memory.source import MemorySource, Reading, Whose
+from sidecar.memory.source import MemorySource, Reading
 from sidecar.memory.watch import MemoryWatch
 from sidecar.observability.events import Cause
 from sidecar.residency import Residency
@@ -42,7 +42,7 @@ class ToldSource:
     def __init__(self) -> None:
         self.asked = 0
 
-    def read(self) -> None:
+    def read(self, reckoned: int) -> None:
         self.asked += 1
 
 
@@ -69,7 +69,7 @@ class Bench:
     def look(self, used: float, limit: float = 10.0) -> None:
         """Take in a reading of so many times a model's size."""
         process = ProcessMemory(1, 1, int(used * SIZE))
-        self.watch.look(Reading(int(used * SIZE), int(limit * SIZE), Whose.TRITON, process))
+        self.watch.look(Reading(int(used * SIZE), int(limit * SIZE), process))
 
 
 @pytest.fixture

@@ -11,32 +11,35 @@ from sidecar.memory.processes import PROC, ProcessMemory, find_listener, read_pr
 _SERVER = "tritonserver"
 
 
-class Whose(Enum):
-    """Whose memory is read."""
+class By(Enum):
+    """How it is known what Triton uses."""
 
-    TRITON = "triton"
-    MACHINE = "machine"
+    MEASURE = "measure"
+    RECKONING = "reckoning"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """In bytes. `limit` is what could be used in all: `used`, and what the machine and the control groups leave.
 
-    `process` is Triton's, when its own memory is what was read.
+    `process` is Triton's, when what it uses was measured.
     """
 
     used: int
     limit: int
-    whose: Whose
     process: ProcessMemory | None = None
+
+    @property
+    def by(self) -> By:
+        return By.RECKONING if self.process is None else By.MEASURE
 
 
 class MemorySource:
-    """Reads Triton's resident set where its process can be seen, and the whole machine's use where it cannot.
+    """Reads Triton's resident set where its process can be seen, and what memory is left to it.
 
-    It can when it listens on `port` of this machine, or is the only tritonserver here. In a container of its own it
-    cannot, and neither can its control group: the one of this process says nothing of Triton. `limit` is what Triton
-    is given by whoever set it up, beside what the kernel knows of.
+    It can be seen when it listens on `port` of this machine, or is the only tritonserver here. In a container of its
+    own it cannot, and neither can its control group: the one of this process says nothing of Triton. `limit` is what
+    Triton is given by whoever set it up, beside what the kernel knows of.
     """
 
     def __init__(self, port: int, limit: int | None = None, proc: Path = PROC, cgroups: Path = MOUNT) -> None:
@@ -46,18 +49,20 @@ class MemorySource:
         self._cgroups = cgroups
         self._found: ProcessMemory | None = None
 
-    def read(self) -> Reading | None:
-        """What is used now; None when this machine does not tell. Takes milliseconds while Triton has to be found."""
+    def read(self, reckoned: int) -> Reading | None:
+        """What is used now; None when nothing tells how much there is. `reckoned` is what models should use.
+
+        Takes milliseconds while Triton has to be found.
+        """
         process, machine = self._triton(), self._machine()
-        if process is None:
-            return Reading(machine.total - machine.available, machine.total, Whose.MACHINE) if machine else None
+        used = process.rss if process else reckoned
         rooms = (
             machine.available if machine else None,
-            read_room(process.pid, self._proc, self._cgroups),
-            max(self._limit - process.rss, 0) if self._limit is not None else None,
+            read_room(process.pid, self._proc, self._cgroups) if process else None,
+            max(self._limit - used, 0) if self._limit is not None else None,
         )
         known = [room for room in rooms if room is not None]
-        return Reading(process.rss, process.rss + min(known), Whose.TRITON, process) if known else None
+        return Reading(used, used + min(known), process) if known else None
 
     def _triton(self) -> ProcessMemory | None:
         if self._found is not None:

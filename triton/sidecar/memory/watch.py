@@ -9,7 +9,7 @@ from sidecar.changes import Changes
 from sidecar.memory.marks import Ceiling, Marks, next_ceiling
 from sidecar.memory.meter import Held, Meter
 from sidecar.memory.sizes import Sizes
-from sidecar.memory.source import MemorySource, Reading, Whose
+from sidecar.memory.source import By, MemorySource, Reading
 from sidecar.observability.events import Cause
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -51,13 +51,13 @@ class MemoryWatch:
         self._meter = Meter()
         self._ceiling = Ceiling(residency.budget)
         self._patient_until = float("-inf")
-        self._whose: Whose | None = None
+        self._by: By | None = None
         self.reading: Reading | None = None
 
     async def run(self, interval: float) -> None:
         """Look every `interval` seconds until cancelled. There is nothing to do where the kernel tells nothing."""
         while True:
-            self.reading = await asyncio.to_thread(self._source.read)
+            self.reading = await asyncio.to_thread(self._source.read, self._residency.held_bytes)
             if self.reading is None:
                 log.warning("memory is not watched: this machine does not say how much there is")
                 return
@@ -66,19 +66,20 @@ class MemoryWatch:
 
     def look(self, reading: Reading) -> None:
         """Act on one reading."""
-        self._say_whose(reading)
+        self._say_how(reading)
         self._measure(reading)
         if time.monotonic() >= self._patient_until:
             self._move_ceiling(reading)
 
-    def _say_whose(self, reading: Reading) -> None:
-        if reading.whose is self._whose:
+    def _say_how(self, reading: Reading) -> None:
+        if reading.by is self._by:
             return
-        self._whose = reading.whose
-        if reading.whose is Whose.TRITON:
-            log.info("memory watched: Triton's own, of at most %.0f MB", reading.limit / _MB)
+        self._by = reading.by
+        if reading.process is not None:
+            how = f"the resident set of Triton, process {reading.process.pid}"
         else:
-            log.warning("memory watched: all that this machine uses, because Triton's process cannot be seen from here")
+            how = "what models are reckoned to hold, because Triton's process cannot be seen from here"
+        log.info("memory is watched: %s, and what is left, %.0f MB in all", how, reading.limit / _MB)
 
     def _measure(self, reading: Reading) -> None:
         if reading.process is None:

@@ -38,13 +38,13 @@ class PressureMetrics(Collector):
         for name, text, value in (
             (
                 "orchard_memory_used_bytes",
-                "Memory in use: Triton's own, or the machine's where that cannot be seen",
+                "Memory that Triton uses",
                 reading.used,
             ),
             ("orchard_memory_limit_bytes", "What it could come to in all", reading.limit),
         ):
-            family = GaugeMetricFamily(name, text, labels=["whose"])
-            family.add_metric([reading.whose.value], value)
+            family = GaugeMetricFamily(name, text, labels=["by"])
+            family.add_metric([reading.by.value], value)
             yield family
 
 
