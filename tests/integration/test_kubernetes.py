@@ -96,9 +96,20 @@ def test_every_volume_that_is_mounted_is_there() -> None:
 def test_the_sidecar_takes_its_settings() -> None:
     literals = dict(literal.split("=", 1) for literal in KUSTOMIZATION["configMapGenerator"][1]["literals"])
     (sidecar,) = [each for pod in _pods() for each in pod["spec"]["containers"] if each["image"] == "orchard/sidecar"]
-    settings = Settings.from_environment({**literals, **{each["name"]: each["value"] for each in sidecar["env"]}})
     limits = {each["name"]: each["resources"]["limits"]["memory"] for each in _pods()[0]["spec"]["containers"]}
+    set_here = {each["name"]: _value(each, limits) for each in sidecar["env"]}
+    settings = Settings.from_environment({**literals, **set_here})
+    assert settings.memory_limit == int(limits["triton"].removesuffix("Gi")) << 30
     assert settings.memory_budget * 4 / 3 <= int(limits["triton"].removesuffix("Gi")) << 30
+
+
+def _value(variable: dict[str, Any], memory_limits: dict[str, str]) -> str:
+    """What Kubernetes would give the container, but for the unit: it gives bytes."""
+    if "value" in variable:
+        return str(variable["value"])
+    field = variable["valueFrom"]["resourceFieldRef"]
+    assert field["resource"] == "limits.memory"
+    return memory_limits[field["containerName"]]
 
 
 @pytest.mark.parametrize("pod", _pods(), ids=lambda pod: pod["metadata"]["labels"]["app.kubernetes.io/component"])
