@@ -214,3 +214,12 @@ def test_a_thousand_residents_are_ranked_in_about_a_millisecond() -> None:
         return time.perf_counter() - began
 
     assert min(seconds() for _ in range(50)) < 0.001
+
+
+def test_of_too_many_tenants_the_residents_are_written_down_first() -> None:
+    history = History()
+    for number in range(10):
+        history.used(TenantId(f"busy{number}"), 1.0, 9)
+    history.used(TenantId("resident"), 2.0, 1)
+    history.loaded(TenantId("resident"), 7, 2.0)
+    assert "resident" in history.to_json(3)["tenants"]

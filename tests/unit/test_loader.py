@@ -11,16 +11,21 @@ from sidecar.errors import (
     BusyError,
     CannotFitError,
     LoadFailedError,
+    QuarantinedError,
     ServingError,
     StoreUnavailableError,
+    TritonGoneError,
     TritonUnavailableError,
 )
+from sidecar.load_guard import LoadGuard
 from sidecar.loader import Loader, LoaderLimits
 from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal, Kind
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phases
 from sidecar.observer import Before
+from sidecar.presence import Presence
+from sidecar.quarantine import Quarantine
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -41,6 +46,7 @@ class ToldTriton:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.holds: dict[str, str] = {}
+        self.spans: dict[str, tuple[float, float]] = {}
         self.loading = 0
         self.most_loading = 0
         self.most_held = 0
@@ -52,9 +58,11 @@ class ToldTriton:
         self.asked.append(f"load {tenant}")
         self.holds[tenant] = "LOADING"
         self.loading += 1
+        began = asyncio.get_running_loop().time()
         self.most_loading = max(self.most_loading, self.loading)
         self.most_held = max(self.most_held, len(self.holds))
         await asyncio.sleep(self.load_time)
+        self.spans[tenant] = began, asyncio.get_running_loop().time()
         self.loading -= 1
         if self.failure:
             del self.holds[tenant]
@@ -104,6 +112,8 @@ class Bench:
         self.triton, self.supply, self.recency = ToldTriton(), ToldSupply(), ToldRecency()
         self.residency = Residency(2 * SIZE)
         self.sizes = Sizes()
+        self.quarantine, self.presence = Quarantine(), Presence(patience=0.2)
+        self.presence.found()
         changes = Changes()
         registry = CollectorRegistry()
         self.journal = Journal()
@@ -121,6 +131,7 @@ class Bench:
             metrics,
             Phases(registry),
             self.sizes,
+            LoadGuard(self.quarantine, self.presence, self.journal, None),
             LoaderLimits(parallel_loads, load_deadline=1.0, cold_deadline=cold_deadline),
             clock=self.tick,
         )
@@ -300,6 +311,70 @@ async def test_a_caller_that_goes_away_does_not_stop_the_load(bench: Bench) -> N
         await impatient
     await _until(lambda: bench.state(A) is State.RESIDENT)
     assert await bench.call(A) is None
+
+
+async def test_a_load_that_kills_triton_twice_is_not_tried_again_until_it_is_released(bench: Bench) -> None:
+    bench.triton.failure = TritonGoneError("it died")
+    for _ in range(2):
+        bench.presence.found()
+        with pytest.raises(TritonGoneError):
+            await bench.call(A)
+        assert not bench.presence.is_there
+        await _until(lambda: bench.state(A) is None)
+    bench.presence.found()
+    bench.triton.failure = None
+    with pytest.raises(QuarantinedError, match="orchard release a"):
+        await bench.call(A)
+    assert bench.triton.asked.count("load a") == 2
+    assert list(bench.journal.refused) == [A]
+    assert await bench.call(B) is Origin.DISK
+    bench.quarantine.release(A)
+    assert await bench.call(A) is Origin.DISK
+
+
+async def test_a_suspect_is_loaded_with_no_other_load_beside_it(bench: Bench) -> None:
+    bench.quarantine.died(A, 1)
+    bench.residency.budget = 9 * SIZE
+    await asyncio.gather(*(bench.call(tenant) for tenant in (B, A, C)))
+    order = bench.triton.spans
+    (began, ended) = order["a"]
+    assert all(
+        other_ended <= began or ended <= other_began
+        for name, (other_began, other_ended) in order.items()
+        if name != "a"
+    )
+    assert not bench.quarantine.is_suspect(A, 1)
+
+
+async def test_a_load_waits_for_a_triton_that_is_on_its_way_back(bench: Bench) -> None:
+    bench.presence.lost()
+    calling = asyncio.create_task(bench.call(A))
+    await _until(lambda: bench.state(A) is State.LOADING)
+    await asyncio.sleep(0.05)
+    assert bench.triton.asked == []
+    bench.presence.found()
+    assert await calling is Origin.DISK
+
+
+async def test_a_triton_that_stays_away_is_nobodys_fault(bench: Bench) -> None:
+    bench.presence.lost()
+    with pytest.raises(TritonGoneError, match="restarted"):
+        await bench.call(A)
+    assert not bench.quarantine.is_suspect(A, 1)
+    await _until(lambda: bench.state(A) is None)
+
+
+async def test_an_update_under_way_when_triton_dies_leaves_no_trace(bench: Bench) -> None:
+    await bench.call(A)
+    bench.triton.load_time = 0.1
+    updating = asyncio.create_task(bench.loader.update(A, await bench.supply.offer(A)))
+    await _until(lambda: bench.triton.asked.count("load a") == 2)
+    bench.triton.failure = TritonGoneError("it died")
+    bench.residency.forget(A)
+    with pytest.raises(TritonGoneError):
+        await updating
+    assert bench.state(A) is None
+    assert bench.residency.wanted_bytes == 0
 
 
 def _wait_for(event: asyncio.Event) -> Callable[[], Awaitable[None]]:

@@ -1,6 +1,7 @@
 """Loads that no call waits for: what is worth it comes in, nobody goes out, and calls come first."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -23,7 +24,7 @@ def uses(**counts: int) -> LeastFrequentlyUsed:
 
 
 def warm_start(bench: Bench, **counts: int) -> WarmStart:
-    return WarmStart(bench.residency, uses(**counts), bench.loader)
+    return WarmStart(bench.residency, uses(**counts), bench.loader, bench.presence, parallel=2)
 
 
 async def test_the_most_used_are_loaded_as_far_as_the_budget_goes() -> None:
@@ -112,3 +113,41 @@ async def test_it_warms_up_at_the_start_and_when_the_schedule_says() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_triton_that_comes_back_is_filled_again_the_pinned_first_and_several_at_a_time() -> None:
+    bench = Bench()
+    bench.residency.budget = 4 * SIZE
+    bench.residency.pin(TenantId("pin"))
+    warm = warm_start(bench, a=1, b=3, c=2)
+    running = asyncio.create_task(warm.run(None))
+    await _until(lambda: sum(slot.state is State.RESIDENT for slot in bench.residency) == 4)
+    for slot in bench.residency:
+        bench.residency.forget(slot.tenant)
+    bench.triton.holds.clear()
+    bench.triton.asked.clear()
+    bench.triton.most_loading = 0
+    bench.presence.lost()
+    await asyncio.sleep(0.05)
+    assert bench.triton.asked == []
+    bench.presence.found()
+    await _until(lambda: sum(slot.state is State.RESIDENT for slot in bench.residency) == 4)
+    assert bench.triton.asked[0] == "load pin"
+    assert bench.triton.asked[-1] == "load a"
+    assert bench.triton.most_loading == 2
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_warm_up_ends_when_triton_goes_away_and_no_tenant_is_blamed() -> None:
+    bench = Bench()
+    bench.presence.lost()
+    assert await warm_start(bench, a=3, b=2, c=1).warm() == 0
+    assert not any(bench.quarantine.is_suspect(tenant, 1) for tenant in (A, B, C))
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not holds():
+            await asyncio.sleep(0.001)

@@ -97,9 +97,9 @@ class History:
             self.resident[row] = False
 
     def to_json(self, most: int) -> dict[str, Any]:
-        """What `restore` takes: of at most `most` tenants, those used most."""
+        """What `restore` takes: of at most `most` tenants, the residents first, then those used most."""
         known = self.known()
-        kept = known[np.argsort(-self.uses[known])][:most]
+        kept = known[np.lexsort((-self.uses[known], ~self.resident[known]))][:most]
         columns = (self.uses, self.last_used, self.last_call, self.size)
         values = zip(*(column[kept].tolist() for column in columns), strict=True)
         return {"calls": self.calls, "tenants": dict(zip(self.names(kept), map(list, values), strict=True))}

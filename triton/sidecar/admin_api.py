@@ -4,6 +4,7 @@ Source of the contract: Amazon SageMaker AI developer guide, "Custom containers 
 """
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from sidecar.errors import AlreadyLoadedError, BadInputError, ServingError, UnknownTenantError
 from sidecar.http_api import errors_as_json, tenant_of
+from sidecar.load_guard import LoadGuard
 from sidecar.loader import Loader
 from sidecar.observability.events import Journal
 from sidecar.observability.metrics import Metrics
@@ -37,6 +39,7 @@ class AdminApi:
         residency: Residency,
         serving: Serving,
         loader: Loader,
+        guard: LoadGuard,
         recency: Recency[Before],
         triton: TritonClient,
         invocations: Invocations,
@@ -48,6 +51,7 @@ class AdminApi:
         self._residency = residency
         self._serving = serving
         self._loader = loader
+        self._guard = guard
         self._recency = recency
         self._triton = triton
         self._invocations = invocations
@@ -73,6 +77,7 @@ class AdminApi:
                 web.post("/models/{tenant}/invoke", self._invoke),
                 web.put("/models/{tenant}/pin", self._pin),
                 web.delete("/models/{tenant}/pin", self._unpin),
+                web.delete("/quarantine/{tenant}", self._release),
             ]
         )
         return app
@@ -87,7 +92,8 @@ class AdminApi:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _status(self, _: web.Request) -> web.Response:
-        await self._recency.refresh()
+        with suppress(ServingError):  # it says so that Triton is away
+            await self._recency.refresh()
         requests = self._metrics.hits + self._metrics.misses
         return web.json_response(
             {
@@ -99,6 +105,8 @@ class AdminApi:
                 "evictions": self._journal.evictions,
                 "loads": self._journal.loads,
                 "tenants": [_status_of(slot) for slot in self._residency],
+                "triton_up": self._metrics.triton_up,
+                "quarantined": [{"tenant": each.tenant, "version": each.version} for each in self._guard.quarantined()],
             }
         )
 
@@ -141,6 +149,13 @@ class AdminApi:
     async def _unpin(self, request: web.Request) -> web.Response:
         tenant = tenant_of(request)
         self._residency.unpin(tenant)
+        return web.json_response(self._model(tenant))
+
+    async def _release(self, request: web.Request) -> web.Response:
+        """Have a quarantined tenant tried again, and forget that one is suspected."""
+        tenant = tenant_of(request)
+        if not self._guard.release(tenant):
+            raise UnknownTenantError(f"tenant {tenant} is not quarantined, nor suspected")
         return web.json_response(self._model(tenant))
 
     async def _invoke(self, request: web.Request) -> web.Response:

@@ -37,6 +37,25 @@ class UnknownTenantError(ServingError):
     http_status = 404
 
 
+class UnauthenticatedError(ServingError):
+    """The call carries no API key that is known."""
+
+    http_status = 401
+
+
+class ForbiddenError(ServingError):
+    """The call's API key is for other tenants."""
+
+    http_status = 403
+
+
+class TooManyCallsError(ServingError):
+    """The tenant's limit is used up."""
+
+    http_status = 429
+    retry_after = 1
+
+
 class AlreadyLoadedError(ServingError):
     """The multi-model contract's answer to loading what is loaded."""
 
@@ -53,6 +72,10 @@ class LoadFailedError(ServingError):
     """The tenant's entry is there but Triton would not load it, or it is not what its manifest says."""
 
     http_status = 500
+
+
+class QuarantinedError(LoadFailedError):
+    """Triton died twice while it loaded this version of the tenant."""
 
 
 class BusyError(ServingError):
@@ -85,3 +108,7 @@ class TritonUnavailableError(ServingError):
 
     http_status = 503
     retry_after = 1
+
+
+class TritonGoneError(TritonUnavailableError):
+    """Triton closed the connection, or its port is closed: it has died, or is about to."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from sidecar.changes import Changes
 from sidecar.errors import BusyError, CannotFitError, NotNowError, ServingError
+from sidecar.load_guard import LoadGuard
 from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phase, Phases
 from sidecar.observer import Before
 from sidecar.recency import Recency
-from sidecar.residency import Residency
+from sidecar.residency import Residency, WrongStateError
 from sidecar.slot import Slot, State
 from sidecar.supply import Offer, Origin, Supply
 from sidecar.triton_client import TritonClient
@@ -49,6 +50,7 @@ class Loader:
         metrics: Metrics,
         phases: Phases,
         sizes: Sizes,
+        guard: LoadGuard,
         limits: LoaderLimits,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -62,9 +64,11 @@ class Loader:
         self._metrics = metrics
         self._phases = phases
         self._sizes = sizes
+        self._guard = guard
         self._limits = limits
         self._clock = clock
         self._starts: dict[TenantId, asyncio.Task[Origin]] = {}
+        self._warming = set[TenantId]()
         self._turns = asyncio.Semaphore(limits.parallel_loads)
         self._claiming = asyncio.Lock()
 
@@ -100,7 +104,7 @@ class Loader:
         Raises:
             ServingError: as `resident`.
         """
-        while self._starts:
+        while self._starts.keys() - self._warming:
             await self._changes.wait()
         if self._residency.get(tenant) is not None:
             return True
@@ -108,11 +112,14 @@ class Loader:
         if self._residency.get(tenant) is None and self._residency.needs_victims(self._sizes.of(offer.manifest)):
             return False
         start = self._join(tenant, offer)
+        self._warming.add(tenant)
         try:
             if start is not None:
                 await asyncio.shield(start)
         except NotNowError:
             return False
+        finally:
+            self._warming.discard(tenant)
         return True
 
     async def unload(self, tenant: TenantId, cause: Cause = Cause.UNLOADED) -> None:
@@ -143,11 +150,15 @@ class Loader:
             offer = await self._supply.bring(offer)
             async with asyncio.timeout(self._limits.cold_deadline), self._turns:
                 if self._is_still_resident(slot):
-                    await self._replace(tenant, offer)
+                    await self._replace(slot, offer)
         except TimeoutError:
             raise self._too_late(tenant) from None
         except CannotFitError:
             await self.unload(tenant, Cause.OUTGROWN)
+        except WrongStateError:
+            # Unless Triton has died meanwhile, and the tenant with it: its next call loads the newer version.
+            if self._is_still_resident(slot):
+                raise
         finally:
             self._residency.release(tenant, slot.serial)
             self._changes.ring()
@@ -156,16 +167,18 @@ class Loader:
         slot = self._residency.get(before.tenant)
         return slot is not None and slot.serial == before.serial and slot.state is State.RESIDENT
 
-    async def _replace(self, tenant: TenantId, offer: Offer) -> None:
-        version = offer.manifest.version
+    async def _replace(self, old: Slot, offer: Offer) -> None:
+        tenant, version = old.tenant, offer.manifest.version
         began = time.monotonic()
         try:
             await self._make_room(tenant, self._sizes.of(offer.manifest))
             self._residency.start_updating(tenant)
-            await self._triton.load(tenant, self._limits.load_deadline)
+            async with self._guard.load(tenant, version):
+                await self._triton.load(tenant, self._limits.load_deadline)
             await self._unloader.only_version(tenant, version)
         except BaseException:
-            self._residency.give_up(tenant)
+            if self._is_still_resident(old):
+                self._residency.give_up(tenant)
             raise
         self._residency.updated(tenant, version)
         self._journal.updated(tenant, version, time.monotonic() - began)
@@ -187,6 +200,7 @@ class Loader:
             return None
         if slot is None:
             assert offer is not None
+            self._guard.check(tenant, offer.manifest.version)
             self._residency.begin(tenant)
             start = asyncio.create_task(self._start(tenant, offer), name=f"cold start of {tenant}")
             start.add_done_callback(lambda task: self._ended(tenant, task))
@@ -229,7 +243,7 @@ class Loader:
                         await self._make_room(tenant, self._sizes.of(offer.manifest))
                     self._residency.start_loading(tenant, offer.manifest.version)
                     with self._phases.timed(Phase.LOAD, tenant):
-                        await self._load(tenant)
+                        await self._load(tenant, offer.manifest.version)
         except TimeoutError:
             raise self._too_late(tenant) from None
         finally:
@@ -259,9 +273,10 @@ class Loader:
         if slot is not None and not slot.leases:
             raise NotNowError(f"there is no room for {tenant} at the moment, and no call waits for it")
 
-    async def _load(self, tenant: TenantId) -> None:
+    async def _load(self, tenant: TenantId, version: int) -> None:
         try:
-            await self._triton.load(tenant, self._limits.load_deadline)
+            async with self._guard.load(tenant, version):
+                await self._triton.load(tenant, self._limits.load_deadline)
         except BaseException:
             # Triton may hold part of it, or still be at it: the bytes count until its index says that they are gone.
             self._residency.start_unloading(tenant)

@@ -30,6 +30,7 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
         triton = await stack.enter_async_context(TritonClient(settings.triton_http, settings.triton_grpc))
         parts = build_parts(settings, triton, tracing)
         await _open(parts, settings, stack)
+        await stack.enter_async_context(_background(triton.watch(parts.presence.lost)))
         await _first_look(parts.recency, stop)
         parts.registry.register(NodeMetrics(parts.disk, parts.supply, await triton.version()))
         for loop in (
@@ -52,6 +53,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     for name in parts.disk.open():
         log.warning("%s/%s was not a whole entry and has been removed", settings.repository, name)
     stack.callback(parts.supply.close)
+    parts.guard.restore()
     if parts.usage:
         parts.usage.restore()
         stack.callback(parts.usage.save)
@@ -69,7 +71,7 @@ async def _first_look(recency: Recency[Before], stop: asyncio.Event) -> None:
     """Wait for Triton, and adopt what it holds before the first call is taken."""
     while not stop.is_set():
         with suppress(ServingError):
-            await recency.refresh()
+            await recency.check()
             return
         await asyncio.sleep(_RETRY)
 

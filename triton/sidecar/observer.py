@@ -9,9 +9,10 @@ from sidecar.disk import DiskTier
 from sidecar.memory.sizes import Sizes
 from sidecar.observability.events import Cause, Journal
 from sidecar.observability.metrics import Metrics
+from sidecar.presence import Presence
 from sidecar.recency import Touch
 from sidecar.residency import Residency
-from sidecar.slot import State
+from sidecar.slot import Slot, State
 from sidecar.triton_client import Usage
 from sidecar.unloader import Unloader
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
@@ -36,6 +37,7 @@ class Observer:
         journal: Journal,
         metrics: Metrics,
         changes: Changes,
+        presence: Presence,
         sizes: Sizes,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -45,8 +47,10 @@ class Observer:
         self._journal = journal
         self._metrics = metrics
         self._changes = changes
+        self._presence = presence
         self._sizes = sizes
         self._clock = clock
+        presence.subscribe(self._forget_all)
 
     def begin(self) -> Before:
         """The table now, before Triton is asked."""
@@ -65,12 +69,14 @@ class Observer:
             if touch.uses:
                 self._residency.touch(TenantId(touch.tenant), touch.at, touch.uses)
         loaded = {model.tenant for model in usage}
-        for slot in self._residency:
-            # Only a slot that was resident all the while the answer was on its way can be missing from it.
-            if slot.serial in before.resident and slot.state is State.RESIDENT and slot.tenant not in loaded:
-                self._residency.forget(slot.tenant)
-                self._journal.departed(slot.tenant, Cause.LOST, f"Triton has lost {slot.tenant}")
-                self._changes.ring()
+        # Only a slot that was resident all the while the answer was on its way can be missing from it.
+        stayed = [slot for slot in self._residency if slot.serial in before.resident and slot.state is State.RESIDENT]
+        missing = [slot for slot in stayed if slot.tenant not in loaded]
+        for slot in missing:
+            self._forget(slot)
+        if stayed and stayed == missing:
+            # It has died and come back since the last reading, and nobody saw it go.
+            self._presence.lost()
         for model in usage:
             # One that had a slot then and has none now has been unloaded meanwhile.
             if model.tenant not in before.present:
@@ -78,6 +84,16 @@ class Observer:
         self._unloader.start(
             self._residency.overflow(self._clock()), Cause.EVICTED, "because memory is over its budget"
         )
+
+    def _forget_all(self) -> None:
+        for slot in self._residency:
+            if slot.state is State.RESIDENT:
+                self._forget(slot)
+
+    def _forget(self, slot: Slot) -> None:
+        self._residency.forget(slot.tenant)
+        self._journal.departed(slot.tenant, Cause.LOST, f"Triton has lost {slot.tenant}")
+        self._changes.ring()
 
     def _adopt(self, model: Usage) -> None:
         try:

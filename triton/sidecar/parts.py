@@ -13,6 +13,7 @@ from sidecar.disk import DiskTier
 from sidecar.dropins import DropIns
 from sidecar.grpc_api import GrpcApi
 from sidecar.http_api import build_app
+from sidecar.load_guard import LoadGuard
 from sidecar.loader import Loader, LoaderLimits
 from sidecar.memory.file import SizesFile
 from sidecar.memory.sizes import Sizes
@@ -28,6 +29,8 @@ from sidecar.observability.top_tenants import TopTenants
 from sidecar.observability.tracing import Tracing
 from sidecar.observability.traffic import Traffic
 from sidecar.observer import Before, Observer
+from sidecar.presence import Presence
+from sidecar.quarantine import Quarantine
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.sagemaker_api import SageMakerApi
@@ -51,6 +54,8 @@ class Parts:
     """What a running sidecar holds: things to open and close, loops to run, and servers without a port yet."""
 
     disk: DiskTier
+    presence: Presence
+    guard: LoadGuard
     supply: Supply
     registry: CollectorRegistry
     recency: Recency[Before]
@@ -85,32 +90,44 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
     supply = Supply(Catalog(store), DropIns(store, disk), disk, phases)
     unloader = Unloader(residency, triton, changes, journal, metrics)
     sizes, queue = Sizes(), ColdQueue(settings.cold_queue)
-    observer = Observer(residency, disk, unloader, journal, metrics, changes, sizes)
-    recency = Recency(triton, observer.begin, observer.observe, metrics.triton_answers)
+    presence = Presence(settings.triton_patience)
+    presence.subscribe(lambda: metrics.triton_answers(False))
+    suspicions = settings.usage.with_name("quarantine.json") if settings.usage else None
+    guard = LoadGuard(Quarantine(), presence, journal, suspicions)
+    observer = Observer(residency, disk, unloader, journal, metrics, changes, presence, sizes)
+    recency = Recency(triton, presence, observer.begin, observer.observe, metrics.triton_answers)
     limits = LoaderLimits(settings.parallel_loads, settings.load_deadline, settings.cold_deadline)
-    loader = Loader(residency, supply, triton, recency, unloader, changes, journal, metrics, phases, sizes, limits)
+    loader = Loader(
+        residency, supply, triton, recency, unloader, changes, journal, metrics, phases, sizes, guard, limits
+    )
     updates = LiveUpdates(residency, supply, loader)
     source = MemorySource(settings.triton_grpc.port, settings.memory_limit)
     memory = MemoryWatch(source, settings.memory_marks, residency, supply, unloader, sizes, changes)
     registry.register(PressureMetrics(residency, memory, sizes, queue))
 
-    serving = Serving(residency, supply, loader, recency, metrics, phases, queue)
+    usage = UsageFile(settings.usage, settings.policy, policy, recency) if settings.usage else None
+    if usage:
+        presence.subscribe(usage.save_soon)
+
+    serving = Serving(residency, supply, loader, recency, metrics, phases, queue, presence)
     invocations = Invocations(serving, triton)
     public = build_app(serving, triton, tracing, settings.max_body)
     public.add_routes(SageMakerApi(invocations).routes())
     admin = AdminApi(
-        residency, serving, loader, recency, triton, invocations, updates, journal, metrics, settings.store
+        residency, serving, loader, guard, recency, triton, invocations, updates, journal, metrics, settings.store
     )
     admin_app = admin.build_app(tracing, settings.max_body)
     admin_app.add_routes(StatusPage(residency, disk, supply, journal, metrics, traffic, recency).routes())
     return Parts(
         disk=disk,
+        presence=presence,
+        guard=guard,
         supply=supply,
         registry=registry,
         recency=recency,
         updates=updates,
-        warm=WarmStart(residency, policy, loader),
-        usage=UsageFile(settings.usage, settings.policy, policy) if settings.usage else None,
+        warm=WarmStart(residency, policy, loader, presence, settings.parallel_loads),
+        usage=usage,
         sizes=SizesFile(settings.usage.with_name("sizes.json"), sizes) if settings.usage else None,
         memory=memory,
         front_log=FrontLog(settings.front_log, traffic) if settings.front_log else None,

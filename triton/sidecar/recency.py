@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sidecar.errors import ServingError
+from sidecar.errors import ServingError, TritonGoneError
+from sidecar.presence import Presence
 from sidecar.triton_client import TritonClient, Usage
 
 log = logging.getLogger(__name__)
@@ -17,6 +19,8 @@ Context = TypeVar("Context")
 # known when a victim is chosen, and lost when it goes; but readings may not be all that Triton does.
 _REST = 4
 _LONGEST_REST = 0.05
+# Seconds between looks at a Triton that is away.
+_AWAY_PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +66,27 @@ class Recency(Generic[Context]):
 
     `observe` is called with what Triton has loaded and what was used since the reading before. `begin` is called
     just before each reading is asked for, and what it returns is handed on to `observe`, so that the receiver can
-    tell news from what changed while the answer was on its way. `on_answer` is told each time whether Triton answers.
+    tell news from what changed while the answer was on its way. `presence` learns whether Triton is there, `on_answer`
+    whether it answers: one that hangs is there.
     """
 
     def __init__(
         self,
         triton: TritonClient,
+        presence: Presence,
         begin: Callable[[], Context],
         observe: Callable[[Context, list[Usage], list[Touch]], None],
         on_answer: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._triton = triton
+        self._presence = presence
         self._begin = begin
         self._observe = observe
         self._on_answer = on_answer
-        self._seen: dict[tuple[str, int], Usage] | None = None
+        self._seen: dict[tuple[str, int], Usage] = {}
         self._fresh_until = float("-inf")
         self._reading = asyncio.Lock()
+        presence.subscribe(self._forget)
 
     async def refresh(self) -> None:
         """Bring what is known up to date; a reading of a moment ago is not repeated.
@@ -92,26 +100,70 @@ class Recency(Generic[Context]):
             if began < self._fresh_until:
                 return
             context = self._begin()
-            usage = await self._triton.usage()
-            # The first reading tells what happened before this process began: no news.
-            news = touches(self._seen, usage) if self._seen is not None else []
+            with self._noticing_loss():
+                usage = await self._triton.usage()
+            news = touches(self._seen, usage)
             self._seen = {(model.tenant, model.version): model for model in usage}
-            self._observe(context, usage, news)
             self._fresh_until = began + min(_REST * (clock() - began), _LONGEST_REST)
+            self._observe(context, usage, news)
+
+    async def check(self) -> None:
+        """See whether Triton is there, both its ports, and bring what is known up to date. One that was away is found.
+
+        Raises:
+            TritonUnavailableError: it does not answer.
+        """
+        losses = self._presence.losses
+        with self._noticing_loss():
+            await self._triton.check_http()
+        await self.refresh()
+        if self._presence.losses == losses:
+            self._presence.found()
 
     async def run(self, interval: float) -> None:
-        """Refresh every `interval` seconds until cancelled; an unavailable Triton is waited for."""
-        away = False
+        """Refresh every `interval` seconds until cancelled; a Triton that is away is looked for all the time."""
+        answers = True
         while True:
             try:
-                await self.refresh()
-                if away:
-                    log.info("Triton answers again")
-                away = False
-                self._on_answer(True)
+                await (self.refresh() if self._presence.is_there else self.check())
+                answers = True
             except ServingError as error:
-                if not away:
+                if answers:
                     log.warning("no statistics: %s", error)
-                away = True
-                self._on_answer(False)
-            await asyncio.sleep(interval)
+                answers = False
+            self._on_answer(answers)
+            if self._presence.is_there:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._presence.wait_loss(), interval)
+            else:
+                await asyncio.sleep(_AWAY_PAUSE)
+
+    def to_json(self) -> list[list[Any]]:
+        """What `restore` takes: the counts of the latest reading."""
+        seen = self._seen.values()
+        return [[each.tenant, each.version, each.requests, each.failures, each.seconds] for each in seen]
+
+    def restore(self, state: list[list[Any]]) -> None:
+        """Take up the counts that an earlier run saw last, so that what was used since then is news.
+
+        Raises:
+            TypeError, ValueError: `state` is not what `to_json` returns.
+        """
+        seen = (
+            Usage(str(tenant), int(version), int(requests), 0.0, int(failures), float(seconds))
+            for tenant, version, requests, failures, seconds in state
+        )
+        self._seen = {(each.tenant, each.version): each for each in seen}
+
+    @contextmanager
+    def _noticing_loss(self) -> Iterator[None]:
+        try:
+            yield
+        except TritonGoneError:
+            self._presence.lost()
+            raise
+
+    def _forget(self) -> None:
+        """Another Triton counts from 0."""
+        self._seen = {}
+        self._fresh_until = float("-inf")

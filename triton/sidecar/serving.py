@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from sidecar.cold_queue import ColdQueue, Place
-from sidecar.errors import UnknownTenantError
+from sidecar.errors import TritonGoneError, TritonUnavailableError, UnknownTenantError
 from sidecar.loader import Loader
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.phases import Phase, Phases
 from sidecar.observer import Before
+from sidecar.presence import Presence
 from sidecar.recency import Recency
 from sidecar.residency import Residency
 from sidecar.slot import State
@@ -50,6 +52,7 @@ class Serving:
         metrics: Metrics,
         phases: Phases,
         queue: ColdQueue,
+        presence: Presence,
     ) -> None:
         self._residency = residency
         self._supply = supply
@@ -58,6 +61,7 @@ class Serving:
         self._metrics = metrics
         self._phases = phases
         self._queue = queue
+        self._presence = presence
 
     def is_resident(self, tenant: TenantId) -> bool:
         """Whether Triton answers for the tenant, as far as is known."""
@@ -78,16 +82,22 @@ class Serving:
         """Check the call, have its tenant resident, and send it to Triton.
 
         Returns the reply, and where the tenant came from if the call waited for a cold start. A tenant that Triton
-        turns out to have lost is loaded once more. A wrong call loads nothing.
+        turns out to have lost is loaded once more, and a Triton that is away is waited for. A wrong call loads nothing.
 
         Raises:
             ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call;
                 `OverloadedError` when the tenant is not resident and too many calls wait already.
         """
-        reply, origin = await self._attempt(call)
-        if not call.is_missing(reply):
-            return reply, origin
-        await self._recency.refresh()
+        await self._presence.wait()
+        try:
+            reply, origin = await self._attempt(call)
+            if not call.is_missing(reply):
+                return reply, origin
+        except TritonGoneError:
+            pass  # it died under the call, which may be sent again: it changes nothing
+        with suppress(TritonUnavailableError):
+            await self._recency.check()
+        await self._presence.wait()
         return await self._attempt(call)
 
     async def ensure(self, tenant: TenantId) -> None:

@@ -58,6 +58,7 @@ class Settings:
     cold_queue: int = 1000
     load_deadline: float = 30.0
     cold_deadline: float = 60.0
+    triton_patience: float = 8.0
     statistics_interval: float = 1.0
     update_interval: float = 30.0
     max_body: int = 64 * 2**20
@@ -95,6 +96,7 @@ class Settings:
             cold_queue=read.count("ORCHARD_COLD_QUEUE", 1000),
             load_deadline=load_deadline,
             cold_deadline=2 * load_deadline,
+            triton_patience=read.seconds("ORCHARD_TRITON_PATIENCE", 8.0),
             update_interval=read.seconds("ORCHARD_UPDATE_INTERVAL", 30.0),
             front_log=read.path("ORCHARD_FRONT_LOG"),
             top_tenants=read.count("ORCHARD_TOP_TENANTS", 20),

@@ -1,6 +1,6 @@
 """Triton as the sidecar uses it: control over gRPC, inference passed through over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from sidecar.errors import LoadFailedError, TritonUnavailableError
+from sidecar.errors import LoadFailedError, TritonGoneError, TritonUnavailableError
 from sidecar.settings import Address
 from tools.catalog.tenant import TenantId
 
@@ -19,6 +19,14 @@ GRPC_OPTIONS = (
     ("grpc.max_send_message_length", -1),
 )
 
+# Unasked, gRPC lets seconds and then minutes pass before it looks again for a server that was away.
+_CHANNEL_OPTIONS = (
+    *GRPC_OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long one attempt may take, whatever its name says
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+)
 _CONTROL_DEADLINE = 5.0  # seconds; these calls take milliseconds
 _STATISTICS_ATTEMPTS = 5
 _MODEL_LEFT = "unknown model"  # with "is not at ready state" after the name
@@ -61,7 +69,7 @@ class TritonClient:
         self._grpc_address = str(grpc_address)
 
     async def __aenter__(self) -> Self:
-        self.channel = grpc.aio.insecure_channel(self._grpc_address, options=GRPC_OPTIONS)
+        self.channel = grpc.aio.insecure_channel(self._grpc_address, options=_CHANNEL_OPTIONS)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
@@ -76,6 +84,19 @@ class TritonClient:
     ) -> None:
         await self._session.close()
         await self.channel.close()
+
+    async def watch(self, on_loss: Callable[[], None]) -> None:
+        """Call `on_loss` whenever a connection that stood has ended, until cancelled."""
+        state = self.channel.get_state(try_to_connect=True)
+        while True:
+            await self.channel.wait_for_state_change(state)
+            if state is grpc.ChannelConnectivity.READY:
+                on_loss()
+            state = self.channel.get_state(try_to_connect=True)
+
+    async def check_http(self) -> None:
+        """Raises `TritonUnavailableError` unless the HTTP port, which is opened last and closed first, answers."""
+        await self.forward("GET", "/v2/health/live", {}, None)
 
     async def is_ready(self) -> bool:
         """Whether Triton answers and says that it is ready."""
@@ -176,6 +197,7 @@ class TritonClient:
         `headers` ignore case, as the ones of a request do.
 
         Raises:
+            TritonGoneError: Triton closed the connection twice, or its port is closed.
             TritonUnavailableError: Triton does not answer.
         """
         kept = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
@@ -201,10 +223,15 @@ class TritonClient:
 
 
 def _away(error: Exception) -> TritonUnavailableError:
-    return TritonUnavailableError(f"Triton does not answer: {error}; try again shortly")
+    message = f"Triton does not answer: {error}; try again shortly"
+    if isinstance(error, TimeoutError):
+        return TritonUnavailableError(message)
+    return TritonGoneError(message)
 
 
 def _as_serving_error(error: grpc.aio.AioRpcError, what: str) -> LoadFailedError | TritonUnavailableError:
-    if error.code() in _AWAY or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if error.code() in _AWAY:
+        return TritonGoneError(f"Triton does not answer ({error.code().name}); try again shortly")
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TritonUnavailableError(f"Triton does not answer ({error.code().name}); try again shortly")
     return LoadFailedError(f"{what}: {error.details()}")

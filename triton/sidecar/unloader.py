@@ -49,7 +49,7 @@ class Unloader:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _run(self) -> None:
-        pause = _FIRST_LOOK
+        pause, complained = _FIRST_LOOK, False
         while self._leaving:
             try:
                 if self._leaving.keys() - self._asked:
@@ -59,7 +59,9 @@ class Unloader:
                 await self._look()
             except ServingError as error:
                 # A Triton that is away holds nothing; when it is back its index says so.
-                log.warning("unloading waits: %s", error)
+                if not complained:
+                    log.warning("unloading waits: %s", error)
+                complained = True
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _ask(self) -> None:

@@ -27,6 +27,8 @@ class Kind(Enum):
     UPDATED = "updated"
     ADOPTED = "adopted"
     DEPARTED = "departed"
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
 
 
 class Cause(Enum):
@@ -83,9 +85,7 @@ class Journal:
     def load_failed(self, tenant: TenantId, error: BaseException) -> None:
         """A cold start has ended badly."""
         if isinstance(error, LoadFailedError):
-            while len(self.refused) >= _REMEMBERED:
-                self.refused.pop(next(iter(self.refused)))
-            self.refused[tenant] = str(error)
+            self._refuse(tenant, str(error))
         cause = self._departures.get(tenant, Cause.NEW)
         self._record(
             Kind.LOAD_FAILED, tenant, cause, f"the cold start of {tenant} failed: {error}", level=logging.WARNING
@@ -95,6 +95,16 @@ class Journal:
         """A newer version has taken over from the resident one."""
         self.refused.pop(tenant, None)
         self._record(Kind.UPDATED, tenant, None, f"{tenant} v{version} has taken over", version, seconds)
+
+    def quarantined(self, tenant: TenantId, version: int, reason: str) -> None:
+        """This version of the tenant is not loaded any more."""
+        self._refuse(tenant, reason)
+        self._record(Kind.QUARANTINED, tenant, None, reason, version, level=logging.ERROR)
+
+    def released(self, tenant: TenantId, how: str) -> None:
+        """Nothing is held against the tenant any more."""
+        self.refused.pop(tenant, None)
+        self._record(Kind.RELEASED, tenant, None, f"{tenant} {how}: it is not suspected any more")
 
     def adopted(self, tenant: TenantId, version: int) -> None:
         """Triton held it already."""
@@ -123,6 +133,11 @@ class Journal:
         """The events after the first `number` of them, as far as they are kept; and how many there have been."""
         new = min(max(self._total - number, 0), len(self._latest))
         return self._total, list(self._latest)[len(self._latest) - new :]
+
+    def _refuse(self, tenant: TenantId, reason: str) -> None:
+        while len(self.refused) >= _REMEMBERED:
+            self.refused.pop(next(iter(self.refused)))
+        self.refused[tenant] = reason
 
     def _record(
         self,
