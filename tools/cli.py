@@ -4,14 +4,17 @@ import typer
 
 from tools.commands.compile import compile_command
 from tools.commands.delete import delete_command
+from tools.commands.doctor import doctor_command
 from tools.commands.list import list_command
 from tools.commands.plan import plan_command
 from tools.commands.promote import demote_command, promote_command
 from tools.commands.prune import prune_command
 from tools.commands.publish import publish_command
 from tools.commands.push_folder import push_folder_command
+from tools.commands.release import release_command
 from tools.commands.render_fleet import render_fleet_command
 from tools.commands.render_gateway import render_gateway_command
+from tools.commands.restart import restart_command
 from tools.commands.rollback import rollback_command
 from tools.commands.status import status_command
 from tools.commands.up import up_command
@@ -44,6 +47,9 @@ app.command("up")(up_command)
 app.command("up-fleet")(up_fleet_command)
 app.command("promote")(promote_command)
 app.command("demote")(demote_command)
+app.command("doctor")(doctor_command)
+app.command("release")(release_command)
+app.command("restart")(restart_command)
 app.command("status")(status_command)
 
 

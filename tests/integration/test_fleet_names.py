@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tools.fleet.front import FrontSettings, command, render_front, spares_connections
-from tools.gateway import nginx_binary
+from tools.fleet.front import FrontSettings, command, render_front
+from tools.gateway import nginx_binary, spares_connections
 from tools.stack import free_ports
 
 _LOOKED_UP_AGAIN = 15.0

@@ -32,6 +32,8 @@ def shown(*tenants: dict[str, Any], **changes: Any) -> list[str]:
         "hit_ratio": None,
         "evictions": 0,
         "loads": 0,
+        "triton_up": True,
+        "quarantined": [],
         "tenants": list(tenants),
         **changes,
     }
@@ -73,3 +75,10 @@ def test_a_thousand_tenants_are_not_all_listed() -> None:
     lines = shown(*(tenant(f"m{number}", last_used=NOW - number) for number in range(1000)))
     assert len(lines) < 60
     assert "960 more" in lines[-1]
+
+
+def test_what_is_wrong_is_said_with_what_to_do() -> None:
+    assert not any("triton" in line or "trouble" in line for line in shown())
+    lines = shown(triton_up=False, quarantined=[{"tenant": "m1", "version": 7}])
+    assert any(line.startswith("triton    does not answer") for line in lines)
+    assert "orchard release m1" in " ".join(lines)

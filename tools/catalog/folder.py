@@ -114,6 +114,10 @@ class FolderStore:
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
 
+    def clock(self) -> None:
+        """See `Store.clock`. A folder has none."""
+        return
+
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -148,6 +149,18 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See `Store.delete`. One DELETE."""
         _found(lambda: self._retrying.run(lambda _: self._call("delete_object", key)))
+
+    def clock(self) -> float | None:
+        """See `Store.clock`. One LIST of one key, for the date of its answer."""
+
+        def attempt(_: Deadline) -> Any:
+            try:
+                return self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root, MaxKeys=1)
+            except CALL_ERRORS as error:
+                raise explained(error, f"s3://{self._bucket}/{self._root}") from error
+
+        date = self._retrying.run(attempt)["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(date).timestamp() if date else None
 
     def _call(self, operation: str, key: str, **arguments: Any) -> Any:
         try:

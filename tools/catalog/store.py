@@ -124,6 +124,10 @@ class Store(Protocol):
         """Remove an object. One that is not there is no error."""
         ...
 
+    def clock(self) -> float | None:
+        """The store's own time, in seconds since the epoch, to the second; None if it has no clock but ours."""
+        ...
+
 
 def checked_key(key: str) -> str:
     """Return `key`, or raise `BadKeyError`: such a key can never lead out of a store."""

@@ -22,7 +22,7 @@ def status_command(
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
 ) -> None:
     """Show which tenants are in memory, the budget, and the hit ratio. Exit status 1: no node answers."""
-    address = admin or _admin_of(state)
+    address = admin or admin_of(state, "status")
     try:
         if as_json:
             typer.echo(json.dumps(fetch_status(address), indent=1))
@@ -35,10 +35,11 @@ def status_command(
         raise typer.Exit(1) from None
 
 
-def _admin_of(state: Path) -> str:
+def admin_of(state: Path, verb: str) -> str:
+    """The admin port of the node that runs from `state`; when none does, says so and exits."""
     addresses = running_addresses(state)
     if addresses is None:
-        typer.echo(f"orchard status: no node is running from {state}: start one with orchard up", err=True)
+        typer.echo(f"orchard {verb}: no node is running from {state}: start one with orchard up", err=True)
         raise typer.Exit(1)
     return addresses.admin
 

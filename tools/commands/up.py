@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +39,9 @@ def up_command(
     workers: Annotated[int, typer.Option(min=1, help="nginx processes.")] = 1,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
 ) -> None:
-    """Start a node on this machine and keep it running until Ctrl-C.
+    """Start a node on this machine and keep it running until Ctrl-C. A part that dies is started again.
 
-    Exit status 0: it was told to stop. 1: a part died or did not come up. 2: it could not be started.
+    Exit status 0: it was told to stop. 1: a part did not come up at the start. 2: it could not be started.
     """
     settings = NodeSettings(
         store=store,
@@ -74,11 +75,20 @@ def up_command(
 
 def _run(settings: NodeSettings, console: Console) -> None:
     began = time.monotonic()
-    with console.status("starting") as line, Node(settings, line.update, until_signalled()) as node:
+    ready = False
+
+    def say(what: str) -> None:
+        if ready:
+            console.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {what}", markup=False, soft_wrap=True)
+        else:
+            line.update(what)
+
+    with console.status("starting") as line, Node(settings, say, until_signalled()) as node:
         line.stop()
+        ready = True
         console.print(f"The node is ready after {time.monotonic() - began:.1f} s. Ctrl-C stops it.\n")
         console.print(_addresses(node))
-        node.supervisor.watch()
+        node.watch()
 
 
 def _addresses(node: Node) -> Table:

@@ -29,8 +29,8 @@ def up_fleet_command(
 ) -> None:
     """Start the nodes of a fleet file on this machine, and a front that knows who lives where, until Ctrl-C.
 
-    A node of which a part dies is started again; its tenants are served by others meanwhile. Exit status 0: it was
-    told to stop. 1: a part did not come up, or the front died. 2: it could not be started.
+    A part that dies is started again; its node's tenants are served by others meanwhile. Exit status 0: it was told
+    to stop. 1: a part did not come up at the start. 2: it could not be started.
     """
     console = Console(highlight=False)
     settings = NodeSettings(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import signal
 import subprocess
 import time
@@ -18,7 +17,6 @@ from tools.fleet.description import SHARED, FleetDescription
 from tools.gateway import MIB, TEMPLATES, nginx_binary
 
 _RELOAD_SECONDS = 15
-_SPARES_CONNECTIONS_SINCE = (1, 27, 4)
 
 
 class FrontRefusedError(RuntimeError):
@@ -76,13 +74,6 @@ def marked(front: FrontSettings) -> FrontSettings:
     """`front` with a mark that is its own."""
     unmarked = render_front(replace(front, mark=""))
     return replace(front, mark=hashlib.sha256(unmarked.encode()).hexdigest()[:16])
-
-
-def spares_connections(nginx: Path) -> bool:
-    """Whether a reload of this nginx can leave kept-alive connections open until their next answer."""
-    said = subprocess.run((str(nginx), "-v"), capture_output=True, text=True, check=False).stderr
-    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
-    return found is not None and tuple(int(part) for part in found.groups()) >= _SPARES_CONNECTIONS_SINCE
 
 
 def command(front: FrontSettings, configuration: Path, *options: str) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from tools.fleet.description import FleetDescription, Pool
-from tools.fleet.front import FrontSettings, command, marked, routed, spares_connections, write_front
-from tools.gateway import nginx_binary
+from tools.fleet.front import FrontSettings, command, marked, routed, write_front
+from tools.gateway import nginx_binary, spares_connections
+from tools.process import Process
 from tools.stack import LOOPBACK, Node, NodeSettings, PortTakenError, free_ports, is_free, workers_user
-from tools.supervisor import ChildDiedError, NotReadyError, Process, Supervisor
+from tools.supervisor import Supervisor
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _NAME = "fleet.json"
 
 
@@ -82,24 +83,18 @@ class Fleet:
     def watch(self) -> None:
         """Until told to stop, start again what has died."""
         while not self._told_to_stop():
-            self.mend()
+            self._look()
             time.sleep(_POLL_SECONDS)
 
     def mend(self) -> None:
-        """Start again, at the same address, each node of which a part has died. Its tenants were elsewhere meanwhile.
+        """Start again what has died, at the same addresses, and return once everything is ready.
 
-        Raises:
-            ChildDiedError: the front has died.
+        Tenants of a node of which a part has died are served by others meanwhile.
         """
-        assert self._front is not None, "the fleet is not started"
-        self._front.check()
-        for name, nodes in self.nodes.items():
-            for number, node in enumerate(nodes):
-                try:
-                    node.supervisor.check()
-                except ChildDiedError as death:
-                    self._progress(f"{name}-{number} starts again: {str(death).splitlines()[0]}")
-                    self._start_again(node)
+        self._look()
+        while not self._is_whole() and not self._told_to_stop():
+            time.sleep(_POLL_SECONDS)
+            self._look()
 
     def stop(self) -> None:
         """Stop the front, then all nodes."""
@@ -118,7 +113,6 @@ class Fleet:
         self.stop()
 
     def _start_node(self, name: str, pool: Pool, number: int) -> None:
-        self._progress(f"starting {name}-{number}")
         http, grpc, admin = free_ports(3)
         node = Node(
             replace(
@@ -133,17 +127,23 @@ class Fleet:
                 cpus=pool.cpus,
                 pinned=tuple(sorted(self._described.pinned_in(name))),
             ),
+            progress=lambda said: self._progress(f"{name}-{number}: {said}"),
             told_to_stop=self._told_to_stop,
         )
         node.start()
         self.nodes[name].append(node)
 
-    def _start_again(self, node: Node) -> None:
-        node.stop()
-        try:
-            node.start()
-        except (ChildDiedError, NotReadyError, PortTakenError) as error:
-            self._progress(f"it did not, and is tried again: {str(error).splitlines()[0]}")
+    def _look(self) -> None:
+        assert self._front is not None, "the fleet is not started"
+        self._front.mend()
+        for nodes in self.nodes.values():
+            for node in nodes:
+                node.mend()
+
+    def _is_whole(self) -> bool:
+        assert self._front is not None, "the fleet is not started"
+        nodes = (node for nodes in self.nodes.values() for node in nodes)
+        return self._front.is_whole and all(node.supervisor.is_whole for node in nodes)
 
     def _start_front(self) -> None:
         state = self._settings.state.resolve()

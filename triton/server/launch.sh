@@ -8,7 +8,7 @@
 #   TRITON_GRPC          host:port                              127.0.0.1:8501
 #   TRITON_METRICS       host:port; empty means no metrics      (empty)
 #   TRITON_LOAD_THREADS  models loaded at the same time         4
-#   TRITON_EXIT_TIMEOUT  seconds given to requests in flight    30
+#   TRITON_EXIT_TIMEOUT  seconds given to requests in flight    1
 #   TRITON_PRELOAD       allocator; empty means glibc's         jemalloc, where it is found
 #   PYTHON               the interpreter that has PyPI's server python3
 #
@@ -80,6 +80,8 @@ fi
 #   strict-readiness     off: one tenant that fails to load must not make the whole server "not ready".
 #   metrics              off unless asked for. They cost the server next to nothing, but whoever scrapes them gets 13
 #                        series for each resident tenant, and keeps 4 for each that ever was. The sidecar has its own.
+#   exit timeout         short: it waits for connections, too, and those of nginx never end. It takes no new ones
+#                        meanwhile, and what it cuts off nginx hands to the sidecar, which asks the next server.
 #   gpu and cpu metrics  off: NVML and a polling thread, for nothing that the machine's own monitoring lacks.
 #   pinned memory        none: it is a GPU's staging buffer.
 #   sagemaker, vertex    off: other front ends on other ports; Vertex's starts by itself where AIP_MODE is set.
@@ -90,7 +92,7 @@ set -- \
     --model-load-thread-count="${TRITON_LOAD_THREADS:-4}" \
     --disable-auto-complete-config \
     --strict-readiness=false \
-    --exit-timeout-secs="${TRITON_EXIT_TIMEOUT:-30}" \
+    --exit-timeout-secs="${TRITON_EXIT_TIMEOUT:-1}" \
     --http-address="$(host_of "$http")" --http-port="$(port_of "$http")" \
     --grpc-address="$(host_of "$grpc")" --grpc-port="$(port_of "$grpc")" \
     --allow-gpu-metrics=false --allow-cpu-metrics=false \
