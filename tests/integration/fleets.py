@@ -27,7 +27,7 @@ from tools.stack import Node
 @contextmanager
 def running_fleet(folder: Path, pools: dict[str, Any], **parts: Any) -> Iterator[Fleet]:
     """A fleet on the store that `settings_for` gives; `parts` are the fleet file's, and settings of its nodes."""
-    settings = {name: parts.pop(name) for name in ("policy",) if name in parts}
+    settings = {name: parts.pop(name) for name in ("policy", "api_keys") if name in parts}
     with Fleet(describe(pools, **parts), settings_for(folder, **settings)) as fleet:
         yield fleet
 

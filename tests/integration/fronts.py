@@ -1,14 +1,16 @@
 """nginx alone, between any Triton and any sidecar, and plain requests to it."""
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.standin import StandIn
 from tools import stack
-from tools.gateway import GatewaySettings
+from tools.access.keys import ApiKey
+from tools.access.limits import NO_LIMITS
+from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render_keys
 from tools.supervisor import Supervisor
 
 
@@ -68,8 +70,12 @@ def read_reply(connection: http.client.HTTPConnection) -> Reply:
 
 
 @contextmanager
-def run_front(folder: Path, triton: str, sidecar: StandIn, answer_seconds: int = 90) -> Iterator[Front]:
-    """nginx in `folder`, in front of `triton` (host:port) and `sidecar`, until the block ends."""
+def run_front(
+    folder: Path, triton: str, sidecar: StandIn, answer_seconds: int = 90, keys: Iterable[ApiKey] | None = None
+) -> Iterator[Front]:
+    """nginx in `folder`, in front of `triton` (host:port) and `sidecar`; with `keys`, for those who have one."""
+    if keys is not None:
+        (folder / "keys.conf").write_text(render_keys(keys))
     (port,) = stack.free_ports(1)
     address = f"127.0.0.1:{port}"
     settings = GatewaySettings(
@@ -80,6 +86,9 @@ def run_front(folder: Path, triton: str, sidecar: StandIn, answer_seconds: int =
         error_log=folder / "error.log",
         user=stack.workers_user(folder),
         answer_seconds=answer_seconds,
+        scripting=None if keys is None else find_scripting(nginx_binary()),
+        keys_map=None if keys is None else folder / "keys.conf",
+        limits=NO_LIMITS,
     )
     with Supervisor([stack.nginx(settings)]):
         yield Front(address, folder, sidecar)

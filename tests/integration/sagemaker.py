@@ -20,15 +20,16 @@ from tools.supervisor import Supervisor
 ENDPOINT = "fraud-models"
 
 
-def runtime(url: str, config: Config | None = None) -> Any:
-    """The client as users have it, with only its address changed."""
+def runtime(url: str, config: Config | None = None, access_key: str = "dummy", verify: str | None = None) -> Any:
+    """The client as users have it, with only its address changed; `verify` is a certificate to trust."""
     return boto3.client(
         "sagemaker-runtime",
         endpoint_url=url,
         region_name="eu-central-1",
-        aws_access_key_id="dummy",
+        aws_access_key_id=access_key,
         aws_secret_access_key="dummy",
         config=config,
+        verify=verify,
     )
 
 

@@ -36,7 +36,7 @@ def test_a_whales_p99_during_a_flood_on_the_shared_pool_is_that_of_quiet_times(t
     publish(tmp_path, {WHALE: model, MINNOW: model}, settings_for(tmp_path).store)
     pools = {"shared": {"memory_budget": "64MiB", "cpus": first}, "whales": {"memory_budget": "64MiB", "cpus": second}}
     ours = os.sched_getaffinity(0)
-    with running_fleet(tmp_path, pools, dedicated={WHALE: "whales"}) as fleet:
+    with running_fleet(tmp_path, pools, dedicated={WHALE: "whales"}, limits={"default": "off"}) as fleet:
         os.sched_setaffinity(0, {second})
         try:
             caller = HttpCaller(address(fleet))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tools.access.limits import parse_limits
 from tools.catalog.tenant import TenantId
 from tools.fleet.description import BadFleetError, FleetDescription, Pool, parse_fleet, read_fleet, write_fleet
 from tools.fleet.front import nodes_of
@@ -54,7 +55,7 @@ def test_who_is_shared_cannot_be_demoted() -> None:
     ("described", "complaint"),
     [
         pytest.param(["pools"], "write it as", id="a list"),
-        pytest.param({"pool": {}}, "'pool' is unknown: there is copies, dedicated, pinned, pools", id="a typing error"),
+        pytest.param({"pool": {}}, "'pool' is unknown: there is copies, dedicated, limits", id="a typing error"),
         pytest.param({"pools": {"whales": {}}}, "no pool named shared", id="no shared pool"),
         pytest.param({"pools": {"shared": {"nodes": 0}}}, "at least 1", id="no nodes"),
         pytest.param({"pools": {"shared": {"nodes": True}}}, "at least 1", id="a truth value of nodes"),
@@ -95,3 +96,13 @@ def test_a_node_that_leaves_moves_only_the_copies_it_had() -> None:
         after = nodes_of(tenant, nodes[:-1], 2)
         assert len(set(before)) == 2
         assert set(before) - {nodes[-1]} <= set(after)
+
+
+def test_limits_are_read_kept_and_named_when_they_cannot_be(tmp_path: Path) -> None:
+    limits = {"default": {"rate": 100, "burst": 5, "concurrency": 7}, "tenants": {"m01": "off"}}
+    fleet = parse_fleet({"pools": {"shared": {}}, "limits": limits})
+    assert fleet.limits == parse_limits(limits)
+    write_fleet(tmp_path / "fleet.yaml", fleet)
+    assert read_fleet(tmp_path / "fleet.yaml") == fleet
+    with pytest.raises(BadFleetError, match="limits: default, rate"):
+        parse_fleet({"pools": {"shared": {}}, "limits": {"default": {"rate": "fast"}}})

@@ -17,6 +17,9 @@ def render_fleet_command(
     resolver: Annotated[str | None, typer.Option(help='DNS server where nodes are names, or "system".')] = None,
     folder: Annotated[Path, typer.Option(help="Where nginx may write.")] = Path("/tmp"),
     workers: Annotated[int, typer.Option(min=1, help="nginx processes.")] = 1,
+    requests_per_address: Annotated[
+        int, typer.Option(min=0, help="Requests under way for one client; 0 where addresses are a load balancer's.")
+    ] = 1024,
 ) -> None:
     """Write the configuration of the front of many nodes, for an nginx (1.27.4 or newer) that something else starts.
 
@@ -30,6 +33,7 @@ def render_fleet_command(
             error_log=Path("stderr"),
             pools=_addresses(described),
             workers=workers,
+            requests_per_address=requests_per_address,
             resolver=system_resolver() if resolver == "system" else resolver,
         )
     except BadFleetError as error:

@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tools.gateway import TEMPLATES, Forward, GatewaySettings, Scripting, render
+from tools.access.certificates import certificate_of
+from tools.access.errors import AccessError
+from tools.access.keys import read_keys
+from tools.access.limits import Limits, read_limits
+from tools.commands.access import ApiKeysOption, CertificateOption, KeyOption, LimitsOption
+from tools.gateway import TEMPLATES, Forward, GatewaySettings, Scripting, ScriptingMissingError, render, render_keys
 
 _BUILT_IN = "built-in"
 
@@ -25,28 +30,46 @@ def render_gateway_command(
     folder: Annotated[Path, typer.Option(help="Where nginx may write.")] = Path("/tmp"),
     answer_seconds: Annotated[int, typer.Option(min=2, help="Longest wait for an answer.")] = 90,
     workers: Annotated[int, typer.Option(min=1, help="nginx processes.")] = 1,
+    requests_per_address: Annotated[
+        int, typer.Option(min=0, help="Requests under way for one client; 0 where another front is the only one.")
+    ] = 1024,
+    limits: LimitsOption = None,
+    api_keys: ApiKeysOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
 ) -> None:
     """Write the configuration of a node's front, for an nginx that something else starts.
 
     Exit status 2: an option cannot be used.
     """
-    front = GatewaySettings(
-        listen=listen,
-        triton=triton,
-        sidecar=sidecar,
-        folder=folder,
-        # nginx's own name for the container's standard error.
-        error_log=Path("stderr"),
-        calls_log=calls_log,
-        workers=workers,
-        scripting=_scripting(njs, out),
-        answer_seconds=answer_seconds,
-        resolver=system_resolver() if resolver == "system" else resolver,
-        forwards=tuple(_forward(text) for text in forward or ()),
-    )
+    try:
+        keys = read_keys(api_keys) if api_keys else None
+        front = GatewaySettings(
+            listen=listen,
+            triton=triton,
+            sidecar=sidecar,
+            folder=folder,
+            # nginx's own name for the container's standard error.
+            error_log=Path("stderr"),
+            calls_log=calls_log,
+            workers=workers,
+            scripting=_scripting(njs, out),
+            answer_seconds=answer_seconds,
+            resolver=system_resolver() if resolver == "system" else resolver,
+            forwards=tuple(_forward(text) for text in forward or ()),
+            limits=read_limits(limits) if limits else Limits(),
+            requests_per_address=requests_per_address,
+            keys_map=None if keys is None else out.resolve() / "keys.conf",
+            certificate=certificate_of(certificate, key),
+        )
+    except (AccessError, ScriptingMissingError) as error:
+        typer.echo(f"orchard render-gateway: {error}", err=True)
+        raise typer.Exit(2) from None
     out.mkdir(parents=True, exist_ok=True)
     for script in TEMPLATES.glob("*.js"):
         shutil.copy(script, out)
+    if keys is not None:
+        (out / "keys.conf").write_text(render_keys(keys))
     (out / "nginx.conf").write_text(render(front))
 
 

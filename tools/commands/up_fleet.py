@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tools.access.errors import AccessError
 from tools.catalog.store import DEFAULT_STORE
+from tools.commands.access import ApiKeysOption
 from tools.commands.up import until_signalled
 from tools.fleet.description import BadFleetError, FleetDescription, read_fleet
 from tools.fleet.front import FrontRefusedError
@@ -26,6 +28,7 @@ def up_fleet_command(
     state: Annotated[Path, typer.Option(help="Folder for logs and what the fleet keeps of itself.")] = Path(".orchard"),
     repository: Annotated[Path, typer.Option(help="The nodes' disk tiers.")] = Path("model_repository"),
     workers: Annotated[int, typer.Option(min=1, help="nginx processes of each front.")] = 1,
+    api_keys: ApiKeysOption = None,
 ) -> None:
     """Start the nodes of a fleet file on this machine, and a front that knows who lives where, until Ctrl-C.
 
@@ -34,6 +37,7 @@ def up_fleet_command(
     """
     console = Console(highlight=False)
     settings = NodeSettings(
+        api_keys=api_keys,
         store=store,
         state=state,
         repository=repository,
@@ -48,7 +52,7 @@ def up_fleet_command(
         pass
     except (ChildDiedError, NotReadyError, FrontRefusedError) as error:
         _complain(error, 1)
-    except (BadFleetError, NodeRunningError, PortTakenError, NginxMissingError) as error:
+    except (BadFleetError, NodeRunningError, PortTakenError, NginxMissingError, AccessError) as error:
         _complain(error, 2)
     console.print("stopped")
 

@@ -6,10 +6,12 @@
     dedicated: {m01: whales}
     pinned: [m02]
     copies: {m03: 2}
+    limits: {default: {rate: 2000}, tenants: {m03: {rate: 500}}}
 
 Tenants that are not named are *shared*: they live in the pool `shared`, come and go. *Dedicated* ones live in a pool of
 their own, *pinned* ones in the shared pool, both always in memory. A tenant with *copies* is served by so many nodes
 of the shared pool at once. `nodes` is how many to start on this machine, or a list of host:port that run elsewhere.
+`limits` bound the tenants on each local node: see tools.access.limits.
 """
 
 import re
@@ -21,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from tools.access.limits import BadLimitsError, Limits, parse_limits
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
 SHARED = "shared"
@@ -53,6 +56,7 @@ class FleetDescription:
     dedicated: Mapping[TenantId, str] = field(default_factory=dict)
     pinned: frozenset[TenantId] = frozenset()
     copies: Mapping[TenantId, int] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def pinned_in(self, pool: str) -> frozenset[TenantId]:
         """The tenants that the pool's nodes always hold."""
@@ -123,7 +127,7 @@ def parse_fleet(described: Any) -> FleetDescription:
     Raises:
         BadFleetError: a part of it is unknown, of the wrong kind, or contradicts another.
     """
-    top = _mapping(described, "the file", {"pools", "dedicated", "pinned", "copies"})
+    top = _mapping(described, "the file", {"pools", "dedicated", "pinned", "copies", "limits"})
     pools = {str(name): _pool(str(name), value) for name, value in _mapping(top.get("pools"), "pools").items()}
     dedicated = _mapping(top.get("dedicated"), "dedicated")
     copies = _mapping(top.get("copies"), "copies")
@@ -135,6 +139,7 @@ def parse_fleet(described: Any) -> FleetDescription:
         dedicated={_tenant(name, "dedicated"): str(pool) for name, pool in dedicated.items()},
         pinned=frozenset(_tenant(name, "pinned") for name in pinned),
         copies={_tenant(name, "copies"): _count(count, f"copies of {name}", 2) for name, count in copies.items()},
+        limits=_limits(top.get("limits")),
     )
     _check(fleet)
     return fleet
@@ -181,6 +186,13 @@ def _nodes(described: Any, where: str) -> int | tuple[str, ...]:
     if not described or len(set(described)) < len(described):
         raise BadFleetError(f"{where}, nodes: name each node once, and at least one")
     return tuple(described)
+
+
+def _limits(described: Any) -> Limits:
+    try:
+        return parse_limits(described)
+    except BadLimitsError as error:
+        raise BadFleetError(f"limits: {error}") from None
 
 
 def _cpus(text: str, where: str) -> frozenset[int]:
@@ -233,4 +245,6 @@ def _as_plain(fleet: FleetDescription) -> dict[str, Any]:
         plain["pinned"] = sorted(str(tenant) for tenant in fleet.pinned)
     if fleet.copies:
         plain["copies"] = {str(tenant): count for tenant, count in sorted(fleet.copies.items())}
+    if fleet.limits != Limits():
+        plain["limits"] = fleet.limits.as_plain()
     return plain

@@ -44,6 +44,8 @@ class FrontSettings:
     keepalive: int = 128
     max_body_bytes: int = 64 * MIB
     answer_seconds: int = 120
+    client_seconds: int = 10
+    requests_per_address: int = 1024
     resolver: str | None = None
     spares_connections: bool = True
     mark: str = ""

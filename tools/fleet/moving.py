@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
+from tools.admin import admin_request
 from tools.catalog.tenant import TenantId
 from tools.fleet.description import FleetDescription, read_fleet, write_fleet
 from tools.fleet.front import FrontRefusedError, reload_front, routed
@@ -83,7 +84,7 @@ def _nodes_without(running: RunningFleet, tenant: TenantId, fleet: FleetDescript
 
 
 def _call(method: str, admin: str, tenant: TenantId) -> None:
-    request = urllib.request.Request(f"http://{admin}/models/{tenant}/pin", method=method)
+    request = admin_request(admin, f"/models/{tenant}/pin", method)
     try:
         with urllib.request.urlopen(request, timeout=_PIN_SECONDS):
             return

@@ -125,6 +125,9 @@ class Fleet:
                 repository=self._settings.repository / f"{name}-{number}",
                 memory_budget=pool.memory_budget,
                 cpus=pool.cpus,
+                limits=self._described.limits,
+                # The front is the only client.
+                requests_per_address=0,
                 pinned=tuple(sorted(self._described.pinned_in(name))),
             ),
             progress=lambda said: self._progress(f"{name}-{number}: {said}"),

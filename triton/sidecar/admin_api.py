@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from sidecar.access.admin import require_token
 from sidecar.errors import AlreadyLoadedError, BadInputError, ServingError, UnknownTenantError
 from sidecar.http_api import errors_as_json, tenant_of
 from sidecar.load_guard import LoadGuard
@@ -60,10 +61,11 @@ class AdminApi:
         self._metrics = metrics
         self._store = store
 
-    def build_app(self, tracing: Tracing, max_body: int) -> web.Application:
-        """The application; `max_body` is in bytes."""
+    def build_app(self, tracing: Tracing, max_body: int, token: str = "") -> web.Application:
+        """The application; `max_body` is in bytes. With a `token`, only who has it is answered."""
+        guards = [require_token(token)] if token else []
         app = web.Application(
-            client_max_size=max_body, middlewares=[adopt_caller(tracing, answer=True), errors_as_json]
+            client_max_size=max_body, middlewares=[adopt_caller(tracing, answer=True), *guards, errors_as_json]
         )
         app.add_routes(
             [

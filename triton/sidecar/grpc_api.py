@@ -12,6 +12,8 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2
 
+from sidecar.access.admission import Admission
+from sidecar.access.callers import Callers
 from sidecar.errors import BadInputError, ServingError
 from sidecar.kserve import InferRequest, TensorHeader, check_request
 from sidecar.observability.request_ids import HEADER as REQUEST_ID
@@ -32,10 +34,17 @@ _PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _FORWARD_DEADLINE = 60.0  # seconds
 _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
     507: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+# A call that is refused counts for no tenant.
+_NOBODY = TenantId("")
+# What needs no API key.
+_OPEN = frozenset({"ServerLive", "ServerReady"})
 # NOT_FOUND: not resident. UNAVAILABLE: the same, when the call names a version.
 _NOT_RESIDENT = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
 
@@ -46,11 +55,22 @@ Method = Callable[[bytes, Context], Awaitable[bytes]]
 class GrpcApi:
     """The public gRPC port."""
 
-    def __init__(self, serving: Serving, channel: Any, traffic: Traffic, tracing: Tracing, max_body: int) -> None:
-        """`channel` leads to Triton; `max_body` is in bytes."""
+    def __init__(
+        self,
+        serving: Serving,
+        channel: Any,
+        traffic: Traffic,
+        tracing: Tracing,
+        admission: Admission,
+        callers: Callers | None,
+        max_body: int,
+    ) -> None:
+        """`channel` leads to Triton; `max_body` is in bytes. Without `callers` anybody may call."""
         self._serving = serving
         self._traffic = traffic
         self._tracing = tracing
+        self._admission = admission
+        self._callers = callers
         self._max_body = max_body
         self._calls = {name: channel.unary_unary(f"/{SERVICE}/{name}") for name in _METHODS}
 
@@ -58,25 +78,30 @@ class GrpcApi:
         """A grpc.aio server with no port yet."""
         server = grpc.aio.server(options=(*GRPC_OPTIONS, ("grpc.max_receive_message_length", self._max_body)))
         handlers = {
-            name: grpc.unary_unary_rpc_method_handler(self._guarded(getattr(self, method)))
+            name: grpc.unary_unary_rpc_method_handler(self._guarded(name, getattr(self, method)))
             for name, method in _METHODS.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         return server
 
-    def _guarded(self, method: Method) -> Method:
+    def _guarded(self, name: str, method: Method) -> Method:
         async def answer(request: bytes, context: Context) -> bytes:
             sent = dict(context.invocation_metadata())
             request_id = (_REQUEST_ID_KEY, adopt_request_id(sent))
             context.set_trailing_metadata((request_id,))
             self._tracing.adopt(sent)
             try:
+                if self._callers and name not in _OPEN:
+                    # Before the message is read: a stranger's may be large.
+                    self._callers.authenticate(sent)
                 return await method(request, context)
             except ServingError as error:
                 if error.retry_after is not None:
                     pushback = (_PUSHBACK_KEY, str(1000 * error.retry_after))
                     context.set_trailing_metadata((request_id, pushback))
                 code = _STATUS.get(error.http_status, grpc.StatusCode.INTERNAL)
+                if name == "ModelInfer":
+                    self._traffic.add(_NOBODY, code.name, Start.WARM, 0.0)
                 await context.abort(code, str(error))
             except grpc.aio.AioRpcError as error:
                 await context.abort(error.code(), error.details())
@@ -97,11 +122,18 @@ class GrpcApi:
     async def _server_metadata(self, request: bytes, _: Context) -> bytes:
         return await self._server("ServerMetadata", request)
 
-    async def _model_ready(self, request: bytes, _: Context) -> bytes:
-        tenant = _tenant(_read(service_pb2.ModelReadyRequest, request).name)
-        answer: bytes = service_pb2.ModelReadyResponse(
-            ready=await self._serving.is_servable(tenant)
-        ).SerializeToString()
+    def _called(self, context: Context, text: str) -> TenantId:
+        """The tenant named `text`, if this call may be one of it."""
+        tenant = _tenant(text)
+        if self._callers:
+            self._callers.admit(dict(context.invocation_metadata()), tenant)
+        return tenant
+
+    async def _model_ready(self, request: bytes, context: Context) -> bytes:
+        tenant = self._called(context, _read(service_pb2.ModelReadyRequest, request).name)
+        with self._admission.call(tenant):
+            ready = await self._serving.is_servable(tenant)
+        answer: bytes = service_pb2.ModelReadyResponse(ready=ready).SerializeToString()
         return answer
 
     async def _model_metadata(self, request: bytes, context: Context) -> bytes:
@@ -112,10 +144,11 @@ class GrpcApi:
         asked = _read(service_pb2.ModelConfigRequest, request)
         return await self._for_tenant("ModelConfig", request, context, asked.name, asked.version)
 
-    async def _model_statistics(self, request: bytes, _: Context) -> bytes:
+    async def _model_statistics(self, request: bytes, context: Context) -> bytes:
         # Without a name Triton would list every tenant. There are no statistics of one that is not resident.
-        _tenant(_read(service_pb2.ModelStatisticsRequest, request).name)
-        return await self._server("ModelStatistics", request)
+        tenant = self._called(context, _read(service_pb2.ModelStatisticsRequest, request).name)
+        with self._admission.call(tenant):
+            return await self._server("ModelStatistics", request)
 
     async def _model_infer(self, request: bytes, context: Context) -> bytes:
         asked = _read(service_pb2.ModelInferRequest, request)
@@ -137,15 +170,16 @@ class GrpcApi:
         version_text: str,
         check: Callable[[Manifest], None] = lambda _: None,
     ) -> bytes:
-        tenant, version = _tenant(tenant_text), _version(version_text)
+        tenant, version = self._called(context, tenant_text), _version(version_text)
         began, start = time.monotonic(), Start.WARM
-        reply = await self._attempt(name, request)
-        if _is_missing(reply):
-            call = Call(tenant, lambda: self._attempt(name, request), _is_missing, check, version)
-            reply, origin = await self._serving.answer(call)
-            if origin is not None:
-                start = Start(origin.value)
-                await context.send_initial_metadata(((COLD_KEY, origin.value),))
+        with self._admission.call(tenant):
+            reply = await self._attempt(name, request)
+            if _is_missing(reply):
+                call = Call(tenant, lambda: self._attempt(name, request), _is_missing, check, version)
+                reply, origin = await self._serving.answer(call)
+                if origin is not None:
+                    start = Start(origin.value)
+                    await context.send_initial_metadata(((COLD_KEY, origin.value),))
         if name == "ModelInfer":
             self._traffic.add(tenant, _code(reply), start, time.monotonic() - began)
         if isinstance(reply, grpc.aio.AioRpcError):

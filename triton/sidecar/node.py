@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import Any
 
+import grpc
 from aiohttp import web
 
 from sidecar.errors import ServingError
@@ -16,6 +17,7 @@ from sidecar.parts import Parts, build_parts
 from sidecar.recency import Recency
 from sidecar.settings import Address, Settings
 from sidecar.triton_client import TritonClient
+from tools.access.certificates import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ async def run(settings: Settings, tracing: Tracing, stop: asyncio.Event) -> None
             await stack.enter_async_context(_background(loop))
         await stack.enter_async_context(_http(parts.admin, settings.admin))
         await stack.enter_async_context(_http(parts.public, settings.http))
-        await stack.enter_async_context(_grpc(parts.grpc, settings.grpc))
+        await stack.enter_async_context(_grpc(parts.grpc, settings.grpc, settings.certificate))
         log.info("ready: admin on %s, cold path on %s, gRPC on %s", settings.admin, settings.http, settings.grpc)
         await stop.wait()
 
@@ -99,8 +101,13 @@ async def _http(app: web.Application, address: Address) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _grpc(server: Any, address: Address) -> AsyncIterator[None]:
-    if server.add_insecure_port(str(address)) == 0:
+async def _grpc(server: Any, address: Address, certificate: Certificate | None) -> AsyncIterator[None]:
+    if certificate is None:
+        port = server.add_insecure_port(str(address))
+    else:
+        pair = (certificate.key.read_bytes(), certificate.chain.read_bytes())
+        port = server.add_secure_port(str(address), grpc.ssl_server_credentials([pair]))
+    if port == 0:
         raise OSError(f"cannot listen on {address}")
     await server.start()
     try:

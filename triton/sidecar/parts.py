@@ -6,6 +6,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from sidecar.access.admission import Admission
+from sidecar.access.callers import Callers
 from sidecar.admin_api import AdminApi
 from sidecar.changes import Changes
 from sidecar.cold_queue import ColdQueue
@@ -75,6 +77,7 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
 
     Raises:
         StoreError: the store's address cannot be used.
+        BadKeysError: the file of API keys cannot be used.
     """
     policy = POLICIES[settings.policy](History())
     residency = Residency(settings.memory_budget, settings.pinned, policy, settings.minimum_residence)
@@ -116,8 +119,10 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
     admin = AdminApi(
         residency, serving, loader, guard, recency, triton, invocations, updates, journal, metrics, settings.store
     )
-    admin_app = admin.build_app(tracing, settings.max_body)
+    admin_app = admin.build_app(tracing, settings.max_body, settings.admin_token)
     admin_app.add_routes(StatusPage(residency, disk, supply, journal, metrics, traffic, recency).routes())
+    admission = Admission(settings.limits)
+    callers = Callers(settings.api_keys) if settings.api_keys else None
     return Parts(
         disk=disk,
         presence=presence,
@@ -133,5 +138,5 @@ def build_parts(settings: Settings, triton: TritonClient, tracing: Tracing) -> P
         front_log=FrontLog(settings.front_log, traffic) if settings.front_log else None,
         admin=admin_app,
         public=public,
-        grpc=GrpcApi(serving, triton.channel, traffic, tracing, settings.max_body).build_server(),
+        grpc=GrpcApi(serving, triton.channel, traffic, tracing, admission, callers, settings.max_body).build_server(),
     )

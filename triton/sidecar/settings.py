@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.memory.marks import DEFAULT_MARKS, Marks
 from sidecar.observability.logs import LogFormat
 from sidecar.schedule import BadScheduleError, Schedule
+from tools.access.certificates import BadCertificateError, Certificate, certificate_of
+from tools.access.limits import BadLimitsError, Limits, read_limits
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.eviction.victims import MINIMUM_RESIDENCE
@@ -65,6 +67,10 @@ class Settings:
     front_log: Path | None = None
     top_tenants: int = 20
     log_format: LogFormat = LogFormat.JSON
+    limits: Limits = field(default_factory=Limits)
+    api_keys: Path | None = None
+    certificate: Certificate | None = None
+    admin_token: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -101,6 +107,10 @@ class Settings:
             front_log=read.path("ORCHARD_FRONT_LOG"),
             top_tenants=read.count("ORCHARD_TOP_TENANTS", 20),
             log_format=read.log_format("ORCHARD_LOG_FORMAT", LogFormat.JSON),
+            limits=read.limits("ORCHARD_LIMITS"),
+            api_keys=read.path("ORCHARD_API_KEYS"),
+            certificate=read.certificate("ORCHARD_CERTIFICATE", "ORCHARD_CERTIFICATE_KEY"),
+            admin_token=read.text("ORCHARD_ADMIN_TOKEN", ""),
         )
 
 
@@ -126,6 +136,19 @@ class _Reader:
     def path(self, name: str) -> Path | None:
         text = self.text(name, "")
         return Path(text) if text else None
+
+    def limits(self, name: str) -> Limits:
+        path = self.path(name)
+        try:
+            return read_limits(path) if path else Limits()
+        except BadLimitsError as error:
+            raise BadSettingError(f"{name}: {error}") from None
+
+    def certificate(self, chain: str, key: str) -> Certificate | None:
+        try:
+            return certificate_of(self.path(chain), self.path(key))
+        except BadCertificateError as error:
+            raise BadSettingError(f"{chain}, {key}: {error}") from None
 
     def log_format(self, name: str, default: LogFormat) -> LogFormat:
         text = self.text(name, default.value)
