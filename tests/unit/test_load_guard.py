@@ -1,9 +1,10 @@
 """What is held against tenants is kept across restarts, and a damaged file of it is no failure."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sidecar.errors import QuarantinedError, TritonGoneError
+from sidecar.errors import LoadFailedError, QuarantinedError, TritonGoneError
 from sidecar.load_guard import LoadGuard
 from sidecar.observability.events import Journal, Kind
 from sidecar.presence import Presence
@@ -29,6 +30,11 @@ class Life:
             if dies:
                 raise TritonGoneError("it died")
 
+    async def fail(self, tenant: TenantId, meanwhile: Callable[[], None] = lambda: None) -> None:
+        async with self.guard.load(tenant, 1):
+            meanwhile()
+            raise LoadFailedError("no")
+
     async def die(self, tenant: TenantId) -> None:
         with pytest.raises(TritonGoneError):
             await self.load(tenant, dies=True)
@@ -48,6 +54,24 @@ async def test_a_restart_between_two_deaths_forgets_neither(tmp_path: Path) -> N
     assert not third.guard.release(A)
     await Life(file).load(A)
     assert [path.name for path in file.parent.iterdir()] == ["quarantine.json"]
+
+
+async def test_what_was_under_way_when_triton_died_is_suspected_whatever_its_error_says(tmp_path: Path) -> None:
+    life = Life(tmp_path / "quarantine.json")
+    for _ in range(2):
+        life.presence.found()
+        with pytest.raises(LoadFailedError):
+            await life.fail(A, life.presence.lost)
+    assert [each.tenant for each in life.guard.quarantined()] == [A]
+
+
+async def test_a_load_that_fails_and_leaves_triton_alive_is_not_suspected(tmp_path: Path) -> None:
+    life = Life(tmp_path / "quarantine.json")
+    for _ in range(3):
+        with pytest.raises(LoadFailedError):
+            await life.fail(A)
+    assert life.guard.quarantined() == []
+    await life.load(A)
 
 
 async def test_a_new_version_that_loads_is_the_end_of_it(tmp_path: Path) -> None:

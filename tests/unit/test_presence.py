@@ -1,6 +1,7 @@
 """Triton goes away and comes back: who notices, and who waits for how long."""
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -32,8 +33,10 @@ class ToldTriton:
         self.usages = [Usage("a", 1, 3, 10.0), Usage("b", 1, 1, 11.0)]
         self.failure: TritonUnavailableError | None = None
         self.http_failure: TritonUnavailableError | None = None
+        self.dies_while_it_answers: Callable[[], None] = lambda: None
 
     async def usage(self) -> list[Usage]:
+        self.dies_while_it_answers()
         if self.failure:
             raise self.failure
         return self.usages
@@ -119,6 +122,17 @@ async def test_one_that_came_back_empty_between_two_readings_is_noticed() -> Non
     await bench.recency.check()
     async with asyncio.timeout(1):
         await returning
+
+
+async def test_the_last_words_of_one_that_died_meanwhile_are_not_taken_for_the_next_one_s() -> None:
+    bench = Bench()
+    await bench.recency.check()
+    await asyncio.sleep(0.06)
+    bench.triton.dies_while_it_answers = bench.presence.lost
+    await bench.recency.refresh()
+    assert not bench.presence.is_there
+    assert bench.residents == set()
+    assert bench.recency.to_json() == []
 
 
 async def test_a_tenant_that_triton_alone_has_lost_is_no_death() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sidecar.errors import QuarantinedError, TritonGoneError
+from sidecar.errors import QuarantinedError, ServingError, TritonGoneError
 from sidecar.json_file import write_json
 from sidecar.observability.events import Journal
 from sidecar.presence import Presence
@@ -61,11 +61,15 @@ class LoadGuard:
         async with self._loads.enter(alone=self._quarantine.is_suspect(tenant, version)):
             self.check(tenant, version)
             await self._presence.wait()
+            losses = self._presence.losses
             try:
                 yield
-            except TritonGoneError:
-                self._presence.lost()
-                self._died(self._quarantine.died(tenant, version))
+            except ServingError as error:
+                if isinstance(error, TritonGoneError):
+                    self._presence.lost()
+                # Whatever the error says: it was under way when Triton died.
+                if self._presence.losses != losses:
+                    self._died(self._quarantine.died(tenant, version))
                 raise
         if self._quarantine.loaded(tenant):
             self._journal.released(tenant, "loaded well")

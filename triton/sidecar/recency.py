@@ -99,9 +99,11 @@ class Recency(Generic[Context]):
             began = clock()
             if began < self._fresh_until:
                 return
-            context = self._begin()
+            context, losses = self._begin(), self._presence.losses
             with self._noticing_loss():
                 usage = await self._triton.usage()
+            if self._presence.losses != losses:
+                return  # the last words of one that is gone
             news = touches(self._seen, usage)
             self._seen = {(model.tenant, model.version): model for model in usage}
             self._fresh_until = began + min(_REST * (clock() - began), _LONGEST_REST)
