@@ -9,6 +9,7 @@ from tools.access.limits import NO_LIMITS, BadLimitsError, Limit, Limits, parse_
 from tools.catalog.tenant import tenant_id
 from tools.gateway import GatewaySettings, render
 
+ROOT = Path(__file__).resolve().parents[2]
 M37, M38, M39 = tenant_id("m37"), tenant_id("m38"), tenant_id("m39")
 
 
@@ -35,6 +36,10 @@ def test_yamls_own_off_is_off(tmp_path: Path) -> None:
     limits = read_limits(tmp_path / "limits.yaml")
     assert limits.of(M37) is None
     assert limits.of(tenant_id("7")) == Limit(1, 1, 256)
+
+
+def test_the_file_that_compose_mounts_says_the_defaults() -> None:
+    assert read_limits(ROOT / "deploy" / "access" / "limits.yaml") == Limits()
 
 
 @pytest.mark.parametrize("limits", [Limits(), NO_LIMITS, Limits(Limit(1, 2, 3), {M37: None, M38: Limit(4, 0, 5)})])
