@@ -13,7 +13,7 @@ SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit test-timed compose-test lint format loadtest bench scale endurance plan-check lock system-packages test-packages clean
+.PHONY: help setup demo up test test-unit test-timed compose-test lint format loadtest bench scale endurance soak plan-check lock system-packages test-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,6 +58,9 @@ scale: setup ## 4,000 tenants pushed to an S3 server from a folder, and each ser
 
 endurance: setup ## 200 publishes under load, then the store killed and hung for a minute each
 	@$(BIN)/python -m loadtests.endurance
+
+soak: setup ## half an hour of random publishes, calls, kills, floods and evictions on one node [ARGS=...]
+	@$(BIN)/python -m loadtests.soak $(ARGS)
 
 plan-check: setup ## orchard plan's forecasts beside what a node then does, and the eviction policies compared
 	@$(BIN)/python -m loadtests.plan_check
