@@ -71,7 +71,12 @@ def read_reply(connection: http.client.HTTPConnection) -> Reply:
 
 @contextmanager
 def run_front(
-    folder: Path, triton: str, sidecar: StandIn, answer_seconds: int = 90, keys: Iterable[ApiKey] | None = None
+    folder: Path,
+    triton: str,
+    sidecar: StandIn,
+    answer_seconds: int = 90,
+    keys: Iterable[ApiKey] | None = None,
+    requests_per_address: int = 1024,
 ) -> Iterator[Front]:
     """nginx in `folder`, in front of `triton` (host:port) and `sidecar`; with `keys`, for those who have one."""
     if keys is not None:
@@ -89,6 +94,7 @@ def run_front(
         scripting=None if keys is None else find_scripting(nginx_binary()),
         keys_map=None if keys is None else folder / "keys.conf",
         limits=NO_LIMITS,
+        requests_per_address=requests_per_address,
     )
     with Supervisor([stack.nginx(settings)]):
         yield Front(address, folder, sidecar)

@@ -3,13 +3,18 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from tests.integration.fronts import run_front
 from tests.integration.orchard import Orchard, settings_for
+from tests.integration.standin import Answer, StandIn, error_of
 from tests.models import train
-from tools.stack import Node
+from tools.stack import Node, free_ports
 
 SECONDS = 2
 MANY = 100
@@ -70,6 +75,22 @@ def test_a_client_that_does_not_read_is_cut(orchard: Orchard) -> None:
 
     _await(is_cut, 30 * SECONDS)
     orchard.check("quiet")
+
+
+def test_one_address_has_so_many_requests_under_way_and_no_more(tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    with (
+        StandIn() as sidecar,
+        run_front(tmp_path, f"127.0.0.1:{nobody}", sidecar, requests_per_address=3) as front,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        sidecar.answer = Answer(delay=2.0)
+        replies = list(pool.map(lambda number: front.post(f"/v2/models/m{number}/infer"), range(8)))
+        assert Counter(reply.status for reply in replies) == {200: 3, 429: 5}
+        refused = next(reply for reply in replies if reply.status == 429)
+        assert "this address" in error_of(refused.body)
+        assert refused.headers["retry-after"] == "1"
+        assert front.post("/v2/models/m1/infer").status == 200
 
 
 class _Dripping:
