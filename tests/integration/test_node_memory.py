@@ -107,7 +107,7 @@ def test_a_triton_that_uses_more_than_it_may_has_models_evicted_until_it_does_no
         limit = int(high / 0.9)
         short = replace(settings, memory_limit=limit, memory_high="90%", memory_low=f"{100 * low // limit}%")
         with Supervisor([sidecar(node.log("sidecar"), short, node.at)]):
-            _until(lambda: _metrics(node)['orchard_departures_total{cause="pressure"}'] >= 2, 30)
+            _until(lambda: _metrics(node)['orchard_departures_total{cause="shed"}'] >= 2, 30)
             metrics = _metrics(node)
             assert metrics["orchard_ceiling_bytes"] < metrics["orchard_budget_bytes"]
             residents = _residents(node)

@@ -34,6 +34,7 @@ from sidecar.triton_client import TritonClient
 from sidecar.unloader import Unloader
 
 from tests.bundles import make_manifest
+from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import TenantId
 
 A, B, C = TenantId("a"), TenantId("b"), TenantId("c")
@@ -85,6 +86,9 @@ class ToldSupply:
     def __init__(self) -> None:
         self.brought: list[str] = []
         self.failure: ServingError | None = None
+
+    def on_disk(self, tenant: TenantId) -> Manifest:
+        return make_manifest(tenant, 1, b"", b"")
 
     async def offer(self, tenant: TenantId) -> Offer:
         return Offer(make_manifest(tenant, 1, b"", b""), Origin.DISK, None)

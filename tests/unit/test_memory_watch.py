@@ -79,7 +79,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def test_above_the_high_mark_models_are_evicted_and_never_the_pinned(bench: Bench) -> None:
     bench.look(used=8.5)
-    assert bench.unloader.started == [(("a", "b"), Cause.PRESSURE)]
+    assert bench.unloader.started == [(("a", "b"), Cause.SHED)]
     assert bench.residency.ceiling == 2 * SIZE
     assert bench.residency.get(TenantId("p")) is not None
 

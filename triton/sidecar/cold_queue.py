@@ -36,7 +36,7 @@ class ColdQueue:
         """
         if self.waiting >= self.longest:
             self.refused += 1
-            raise OverloadedError(f"{self.waiting} calls wait for their tenants to be loaded already: try again")
+            raise OverloadedError(f"{self.waiting} calls wait for their tenants to be loaded: try again shortly")
         self.waiting += 1
         place = Place(self)
         try:

@@ -86,9 +86,9 @@ class Serving:
 
         Raises:
             ServingError: as `Loader.resident`; `BadInputError` and `UnknownTenantError` for a wrong call;
-                `OverloadedError` when the tenant is not resident and too many calls wait already.
+                `OverloadedError` when the call would have to wait, and too many do already.
         """
-        await self._presence.wait()
+        await self._wait_for_triton()
         try:
             reply, origin = await self._attempt(call)
             if not call.is_missing(reply):
@@ -97,13 +97,18 @@ class Serving:
             pass  # it died under the call, which may be sent again: it changes nothing
         with suppress(TritonUnavailableError):
             await self._recency.check()
-        await self._presence.wait()
+        await self._wait_for_triton()
         return await self._attempt(call)
 
     async def ensure(self, tenant: TenantId) -> None:
         """Have the tenant resident. Raises `ServingError` as `answer` does."""
         async with self._loader.resident(tenant):
             pass
+
+    async def _wait_for_triton(self) -> None:
+        if not self._presence.is_there:
+            with self._queue.place():
+                await self._presence.wait()
 
     async def _attempt(self, call: Call[Reply]) -> tuple[Reply, Origin | None]:
         if self.is_resident(call.tenant):

@@ -120,5 +120,5 @@ class MemoryWatch:
             "memory is short: %.0f of %.0f MB are used; models may hold %.0f MB instead of %.0f MB",
             *(figure / _MB for figure in (reading.used, reading.limit, self._ceiling.bytes, residency.budget)),
         )
-        self._unloader.start(residency.overflow(self._clock()), Cause.PRESSURE, "because memory is short")
+        self._unloader.start(residency.overflow(self._clock()), Cause.SHED, "because memory is short")
         self._patient_until = time.monotonic() + _PATIENCE

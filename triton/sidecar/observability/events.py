@@ -36,7 +36,7 @@ class Cause(Enum):
 
     NEW = "new"  # it has not been in memory since the sidecar started
     EVICTED = "evicted"  # to make room
-    PRESSURE = "pressure"  # the machine was short of memory
+    SHED = "shed"  # the machine was short of memory
     UNLOADED = "unloaded"  # as asked by hand
     DELETED = "deleted"  # from the store
     OUTGROWN = "outgrown"  # no room for a newer version beside it
@@ -116,7 +116,7 @@ class Journal:
         while len(self._departures) >= _REMEMBERED:
             self._departures.pop(next(iter(self._departures)))
         self._departures[tenant] = cause
-        expected = cause in (Cause.EVICTED, Cause.PRESSURE, Cause.UNLOADED, Cause.DELETED, Cause.OUTGROWN)
+        expected = cause in (Cause.EVICTED, Cause.SHED, Cause.UNLOADED, Cause.DELETED, Cause.OUTGROWN)
         self._record(Kind.DEPARTED, tenant, cause, text, level=logging.INFO if expected else logging.WARNING)
 
     @property
