@@ -39,7 +39,8 @@ class Supervisor:
     """Runs `processes`.
 
     What cannot come up at the start fails the start. From then on `mend`, called again and again, as `watch` does,
-    starts again each child that has died, and leaves the others alone; without it a dead child stays dead.
+    starts again each child that has died, and leaves the others alone; without it a dead child stays dead. Of several
+    dead ones each waits for those before it, as at the start.
     `told_to_stop` is asked all the time. It lets a signal handler end things without interrupting anything.
     `progress` is told in words what happens, `on_change` that `pids` has changed since the start.
     """
@@ -86,8 +87,10 @@ class Supervisor:
     def mend(self) -> None:
         """Look at each child once, and take the next step towards all of them being ready. Never waits for one."""
         before = self.pids()
+        in_order = True
         for child in self._children.values():
-            child.look()
+            child.look(may_start=in_order)
+            in_order = in_order and child.phase is not _Phase.RESTING and child.phase is not _Phase.STARTING
         if self.pids() != before:
             self._on_change()
 
@@ -147,8 +150,8 @@ class _Child:
         if self._is_late():
             raise NotReadyError(f"{self._lateness()}{tail(self.process.log)}")
 
-    def look(self) -> None:
-        """Notice what has happened, and do what is due."""
+    def look(self, may_start: bool) -> None:
+        """Notice what has happened, and do what is due. One that is dead stays so unless it `may_start`."""
         if self.running is not None and (code := self.running.poll()) is not None:
             self._died(code)
         match self.phase:
@@ -157,7 +160,7 @@ class _Child:
             case _Phase.STOPPING if self._age() > self.process.grace_seconds:
                 self._kill()
                 self._start_again()
-            case _Phase.RESTING if self._age() >= self._back_off.pause:
+            case _Phase.RESTING if may_start and self._age() >= self._back_off.pause:
                 self._start_again()
 
     def restart(self) -> None:

@@ -80,6 +80,21 @@ def test_a_child_that_dies_is_started_again_and_the_other_lives_on(tmp_path: Pat
     assert any(line.startswith("one was killed by SIGKILL: it is started again in 0.1 s") for line in said)
 
 
+def test_of_two_dead_children_the_second_waits_for_the_first(tmp_path: Path, teapot: str) -> None:
+    children = [shell(tmp_path, teapot, "exec sleep 60", name) for name in ("one", "other")]
+    with Supervisor(children) as running:
+        # From now on nothing says that the first is ready.
+        running._children["one"].process = replace(children[0], ready_url=NOWHERE)
+        for pid in running.pids().values():
+            os.kill(pid, signal.SIGKILL)
+        mend_until(running, lambda: running.pids().keys() == {"one"})
+        for _ in range(10):
+            running.mend()
+        assert running.pids().keys() == {"one"}
+        running._children["one"].process = children[0]
+        mend_until(running, lambda: running.is_whole)
+
+
 def test_a_child_that_keeps_dying_is_tried_with_growing_pauses(tmp_path: Path, teapot: str) -> None:
     said: list[str] = []
     running = Supervisor([shell(tmp_path, teapot, "sleep 0.1; exit 1")], said.append)
