@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
-GROWTH = 3.0
+GROWTH = 2.0
 # A child that has lived as long as this is taken for a healthy one: what ended it had another cause.
-HEALTHY_SECONDS = 60.0
+HEALTHY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def test_a_child_that_keeps_dying_is_tried_with_growing_pauses(tmp_path: Path, t
     with running:
         mend_until(running, lambda: sum("is started again" in line for line in said) >= 3)
     pauses = [line.split(" again in ")[1].split(" ")[0] for line in said if "is started again" in line]
-    assert pauses[:3] == ["0.1", "0.3", "0.9"]
+    assert pauses[:3] == ["0.1", "0.2", "0.4"]
 
 
 def test_a_child_that_comes_up_no_more_is_tried_again_and_said_to_be_late(tmp_path: Path, teapot: str) -> None:
