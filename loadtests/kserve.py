@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from loadtests.fraud_data import Floats
 from tools.catalog.tenant import TenantId
+from tools.plain_request import CHECKED_HEADER
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 COLD_HEADER = "Orchard-Cold"
@@ -86,7 +87,8 @@ def binary_request(rows: Floats) -> BinaryRequest:
     }
     outputs = [{"name": "output__0", "parameters": {"binary_data": True}}]
     header = json.dumps({"inputs": [tensor], "outputs": outputs}, separators=(",", ":")).encode()
-    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
+    # The last is for Triton asked without a front, which reads nothing else.
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(header)), CHECKED_HEADER: "yes"}
     return BinaryRequest(header + payload, headers)
 
 

@@ -17,6 +17,7 @@ from tools.access.certificates import Certificate
 from tools.access.keys import ApiKey
 from tools.access.limits import Limit, Limits
 from tools.catalog.tenant import TENANT_PATTERN, TENANT_RULE, TenantId
+from tools.plain_request import CHECKED_HEADER, PLAIN_REQUEST
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "triton" / "gateway"
 MIB = 1 << 20
@@ -114,6 +115,8 @@ def render(front: GatewaySettings) -> str:
         limit_classes=_limit_classes(front.limits),
         tenant_pattern=TENANT_PATTERN,
         tenant_rule=TENANT_RULE,
+        checked_header=CHECKED_HEADER,
+        plain_request=PLAIN_REQUEST,
     )
 
 

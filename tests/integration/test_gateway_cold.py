@@ -57,7 +57,7 @@ def test_the_binary_extension_and_compression_pass_through_both_ways(front: Fron
 def test_headers_that_mean_nothing_to_triton_stop_at_the_front(front: Front) -> None:
     front.post("/v2/models/m1/infer", b"{}", {"X-Orchard-Trusted": "1", "X-Forwarded-For": "10.0.0.1", "Cookie": "a=b"})
     (seen,) = front.sidecar.seen
-    assert set(seen.headers) <= {"host", "content-length", "accept-encoding", "x-request-id"}
+    assert set(seen.headers) <= {"host", "content-length", "accept-encoding", "x-request-id", "orchard-checked"}
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ fi
 #                        meanwhile, and what it cuts off nginx hands to the sidecar, which asks the next server.
 #   gpu and cpu metrics  off: NVML and a polling thread, for nothing that the machine's own monitoring lacks.
 #   pinned memory        none: it is a GPU's staging buffer.
+#   restricted http      a hostile request can end the server, so it reads only those that nginx or the sidecar has
+#                        looked at, and said so in a header.
 #   sagemaker, vertex    off: other front ends on other ports; Vertex's starts by itself where AIP_MODE is set.
 set -- \
     --model-repository="$repository" \
@@ -95,6 +97,7 @@ set -- \
     --exit-timeout-secs="${TRITON_EXIT_TIMEOUT:-1}" \
     --http-address="$(host_of "$http")" --http-port="$(port_of "$http")" \
     --grpc-address="$(host_of "$grpc")" --grpc-port="$(port_of "$grpc")" \
+    --http-restricted-api=inference:orchard-checked=yes \
     --allow-gpu-metrics=false --allow-cpu-metrics=false \
     --pinned-memory-pool-byte-size=0 \
     --allow-sagemaker=false --allow-vertex-ai=false \

@@ -31,6 +31,8 @@ _CONTROL_DEADLINE = 5.0  # seconds; these calls take milliseconds
 _STATISTICS_ATTEMPTS = 5
 _MODEL_LEFT = "unknown model"  # with "is not at ready state" after the name
 _REQUEST_HEADERS = ("Content-Type", "Content-Encoding", "Accept-Encoding", "Inference-Header-Content-Length")
+# Without it Triton's HTTP port refuses inference: see launch.sh.
+CHECKED = {"Orchard-Checked": "yes"}
 _ANSWER_HEADERS = ("Content-Type", "Content-Encoding", "Inference-Header-Content-Length", "Retry-After")
 _HOLDS_MEMORY = frozenset({"READY", "LOADING", "UNLOADING"})
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -194,13 +196,14 @@ class TritonClient:
     async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """Send one request to Triton's HTTP port as it is, and return what it answered.
 
+        The request must have been checked: Triton does not survive every body.
         `headers` ignore case, as the ones of a request do.
 
         Raises:
             TritonGoneError: Triton closed the connection twice, or its port is closed.
             TritonUnavailableError: Triton does not answer.
         """
-        kept = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+        kept = {name: headers[name] for name in _REQUEST_HEADERS if name in headers} | CHECKED
         try:
             return await self._exchange(method, path, kept, body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):

@@ -14,6 +14,7 @@ from tests.fil_entries import Entry, checkpoint
 from tests.integration.fil.conftest import Serve
 from tests.integration.triton_process import TritonProcess
 from tests.models import FEATURES, Rows, Trained, train
+from tools.plain_request import CHECKED_HEADER
 
 # Long enough for everything a test sends to be in one batch.
 HELD_BACK = "dynamic_batching { max_queue_delay_microseconds: 300000 preferred_batch_size: [ 4096 ] }"
@@ -116,7 +117,11 @@ def _infer_in_pieces(triton: TritonProcess, name: str, rows: Rows, piece: int) -
         "POST",
         f"/v2/models/{name}/infer",
         (body[start : start + piece] for start in range(0, len(body), piece)),
-        {"Inference-Header-Content-Length": str(len(header)), "Transfer-Encoding": "chunked"},
+        {
+            "Inference-Header-Content-Length": str(len(header)),
+            "Transfer-Encoding": "chunked",
+            CHECKED_HEADER: "yes",
+        },
         encode_chunked=True,
     )
     (output,) = json.loads(connection.getresponse().read())["outputs"]
