@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sidecar.errors import BadInputError
-from sidecar.kserve import InferRequest, TensorHeader, check_request, read_request
+from sidecar.kserve import InferRequest, TensorHeader, check_body, check_request
 
 from tests.bundles import make_manifest
 from tools.catalog.manifest import MAX_ROWS
@@ -27,7 +27,12 @@ def binary(shape: list[int], size: int, sent: int) -> tuple[bytes, str]:
 
 
 def judge(raw: bytes, json_length: str | None = None) -> None:
-    check_request(read_request(raw, json_length), MODEL)
+    check_body(raw, json_length, MODEL)
+
+
+def test_more_json_than_a_call_needs_is_not_read() -> None:
+    with pytest.raises(BadInputError, match="send binary data"):
+        judge(body() + b" " * (1 << 16) + b" " * (MAX_ROWS * 4 * 32))
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2, 3, 4]], [1.5, -2, 0, 1e30]])
@@ -45,7 +50,19 @@ def test_a_right_binary_call_passes() -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 5_000, "not JSON"),
+        (b"[" * 100_000, "more lists than 8192 rows need"),
+        (b"9" * 5_000, "not JSON"),
+        (body().decode().encode("utf-16"), "not JSON"),
+        (body()[:-1] + b', "id": "\\ud800"}', "not JSON"),
+        (body()[:-1] + b', "any": 1e400}', "the number 1e400 is too large"),
+        (body()[:-1] + b', "inputs": []}', "twice in one object"),
+        (body()[:-1] + b', "id": 5}', '"id" of the request is not a string'),
+        (body()[:-1] + b', "parameters": 5}', "not a JSON object"),
+        (body()[:-1] + b', "parameters": {"binary_data_output": "x"}}', "'binary_data_output' of the request"),
+        (body()[:-1] + b', "parameters": {"sequence_id": -1}}', "'sequence_id' of the request"),
+        (body()[:-1] + b', "parameters": {"triton_x": true}}', "for Triton's own use"),
+        (body()[:-1] + b', "parameters": {"x": [1]}}', "not a single value"),
         (b"[]", 'no "inputs" list'),
         (b'{"inputs": 3}', 'no "inputs" list'),
         (b'{"inputs": [3]}', "not a JSON object"),
@@ -63,6 +80,10 @@ def test_a_right_binary_call_passes() -> None:
         (body(shape=[2, 4]), "needs 8 values; 4 came"),
         (body(data=["a", "b", "c", "d"]), "not an even array of numbers"),
         (body(data=[[1, 2], [3]]), "not an even array of numbers"),
+        (body(data=["1", "2", "3", "4"]), "not an even array of numbers"),
+        (body(data=[True, 2, 3, 4]), "not an even array of numbers"),
+        (body(data=[10**400, 2, 3, 4]), "not an even array of numbers"),
+        (body(data=[[[1, 2, 3, 4], 5]]), "not an even array of numbers"),
         (body(data=None), 'needs either "data" or "binary_data_size"'),
         (body(parameters={"binary_data_size": 16}), 'needs either "data" or "binary_data_size"'),
         (body(parameters={"shared_memory_region": "x"}), "shared memory is not offered"),
@@ -70,6 +91,15 @@ def test_a_right_binary_call_passes() -> None:
         (body().replace(b"[1, 2,", b"[NaN, 2,"), "NaN is not JSON"),
         (body()[:-1] + b', "outputs": [{"name": "output__1"}]}', "no output 'output__1'"),
         (body()[:-1] + b', "outputs": [{}]}', 'an output has no "name"'),
+        (body()[:-1] + b', "outputs": [{"name": "output__0", "parameters": 1}]}', "not a JSON object"),
+        (
+            body()[:-1] + b', "outputs": [{"name": "output__0", "parameters": {"classification": -1}}]}',
+            "'classification' of an output",
+        ),
+        (
+            body()[:-1] + b', "outputs": [{"name": "output__0", "parameters": {"shared_memory_region": "x"}}]}',
+            "shared memory is not offered",
+        ),
         (body()[:-1] + b', "outputs": 1}', '"outputs" is not a list'),
     ],
 )

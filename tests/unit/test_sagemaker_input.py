@@ -116,7 +116,9 @@ def test_json_instances_are_read(document: dict[str, Any]) -> None:
     [
         (b"{", "not JSON"),
         (b"\xff", "not JSON"),
-        (b"[" * 200_000, "not JSON"),
+        (b"[" * 5_000, "not JSON"),
+        (b"[" * 200_000, "more lists and objects than 8192 rows need"),
+        (b"9" * 5_000, "not JSON"),
         (b"[[1,2,3]]", 'no "instances" list'),
         (b'{"instances": 3}', 'no "instances" list'),
         (b'{"instances": []}', "1 to"),
@@ -167,6 +169,8 @@ def test_libsvm_is_read_with_columns_from_0_and_absent_ones_missing(
         (b"0:1 2", "'2' is not <column>:<number>"),
         (b"0:1 0:2", "row 1: column 0 is there twice"),
         (b"0:inf", "infinite"),
+        (b"0:1 1:1 2:1 " + b"0:1 " * 100, "row 1"),
+        (b"0:1\n" * (MAX_ROWS + 1), f"not {MAX_ROWS + 1}"),
         (b"", "empty"),
     ],
 )

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from sidecar.access.admin import require_token
 from sidecar.errors import AlreadyLoadedError, BadInputError, ServingError, UnknownTenantError
-from sidecar.http_api import errors_as_json, tenant_of
+from sidecar.http_api import body_of, errors_as_json, tenant_of
 from sidecar.load_guard import LoadGuard
 from sidecar.loader import Loader
 from sidecar.observability.events import Journal
@@ -162,7 +162,7 @@ class AdminApi:
 
     async def _invoke(self, request: web.Request) -> web.Response:
         tenant = self._resident(request)
-        body = await request.read()
+        body = await body_of(request)
         invoked = await self._invocations.invoke(tenant, request.headers, body)
         return web.Response(body=invoked.body, headers={"Content-Type": invoked.content_type})
 
@@ -178,7 +178,7 @@ class AdminApi:
 
 async def _tenant_to_load(request: web.Request) -> TenantId:
     try:
-        wanted = json.loads(await request.read())
+        wanted = json.loads(await body_of(request))
         return tenant_id(wanted["model_name"])
     except BadTenantIdError as error:
         raise BadInputError(str(error)) from None

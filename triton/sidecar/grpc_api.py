@@ -15,13 +15,20 @@ from tritonclient.grpc import service_pb2
 from sidecar.access.admission import Admission
 from sidecar.access.callers import Callers
 from sidecar.errors import BadInputError, ServingError
-from sidecar.kserve import InferRequest, TensorHeader, check_request
+from sidecar.kserve import (
+    FP32_BYTES,
+    InferRequest,
+    TensorHeader,
+    check_output_parameters,
+    check_parameters,
+    check_request,
+    refuse_shared_memory,
+)
 from sidecar.observability.request_ids import HEADER as REQUEST_ID
 from sidecar.observability.request_ids import adopt_request_id
 from sidecar.observability.tracing import Tracing
 from sidecar.observability.traffic import Start, Traffic
 from sidecar.serving import Call, Serving
-from sidecar.triton_client import GRPC_OPTIONS
 from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
@@ -30,6 +37,9 @@ COLD_KEY = "orchard-cold"
 _REQUEST_ID_KEY = REQUEST_ID.lower()
 # gRPC's Retry-After, in milliseconds. https://github.com/grpc/proposal/blob/master/A6-client-retries.md
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+# gRPC unpacks a message before it looks at its size, so a small one could take any amount of memory.
+_NO_COMPRESSION = ("grpc.compression_enabled_algorithms_bitset", 1 << 0)
 
 _FORWARD_DEADLINE = 60.0  # seconds
 _STATUS = {
@@ -76,7 +86,13 @@ class GrpcApi:
 
     def build_server(self) -> Any:
         """A grpc.aio server with no port yet."""
-        server = grpc.aio.server(options=(*GRPC_OPTIONS, ("grpc.max_receive_message_length", self._max_body)))
+        server = grpc.aio.server(
+            options=(
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_receive_message_length", self._max_body),
+                _NO_COMPRESSION,
+            )
+        )
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(self._guarded(name, getattr(self, method)))
             for name, method in _METHODS.items()
@@ -114,12 +130,15 @@ class GrpcApi:
         return answer
 
     async def _server_live(self, request: bytes, _: Context) -> bytes:
+        _read(service_pb2.ServerLiveRequest, request)
         return await self._server("ServerLive", request)
 
     async def _server_ready(self, request: bytes, _: Context) -> bytes:
+        _read(service_pb2.ServerReadyRequest, request)
         return await self._server("ServerReady", request)
 
     async def _server_metadata(self, request: bytes, _: Context) -> bytes:
+        _read(service_pb2.ServerMetadataRequest, request)
         return await self._server("ServerMetadata", request)
 
     def _called(self, context: Context, text: str) -> TenantId:
@@ -152,13 +171,14 @@ class GrpcApi:
 
     async def _model_infer(self, request: bytes, context: Context) -> bytes:
         asked = _read(service_pb2.ModelInferRequest, request)
+        read = _as_read(asked)
         return await self._for_tenant(
             "ModelInfer",
             request,
             context,
             asked.model_name,
             asked.model_version,
-            lambda manifest: check_request(_as_read(asked), manifest),
+            lambda manifest: check_request(read, manifest),
         )
 
     async def _for_tenant(
@@ -238,8 +258,27 @@ def _as_read(request: Any) -> InferRequest:
     raw = list(request.raw_input_contents)
     if raw and len(raw) != len(request.inputs):
         raise BadInputError(f"{len(request.inputs)} inputs, but raw contents for {len(raw)}")
-    inputs = []
-    for position, tensor in enumerate(request.inputs):
-        values = len(raw[position]) // 4 if raw else len(tensor.contents.fp32_contents)
-        inputs.append(TensorHeader(tensor.name, tensor.datatype, tuple(tensor.shape), values))
-    return InferRequest(tuple(inputs), tuple(output.name for output in request.outputs))
+    check_parameters(_parameters(request))
+    for output in request.outputs:
+        check_output_parameters(_parameters(output))
+    inputs = tuple(_tensor(tensor, raw[place] if raw else None) for place, tensor in enumerate(request.inputs))
+    return InferRequest(inputs, tuple(output.name for output in request.outputs))
+
+
+def _tensor(tensor: Any, raw: bytes | None) -> TensorHeader:
+    refuse_shared_memory(tensor.parameters)
+    typed = [field.name for field, _ in tensor.contents.ListFields()]
+    if raw is None:
+        if typed not in ([], ["fp32_contents"]):
+            raise BadInputError(f"the contents of {tensor.name[:80]!r} are {typed[0]}; FP32 values are fp32_contents")
+        values = len(tensor.contents.fp32_contents)
+    else:
+        if typed or len(raw) % FP32_BYTES:
+            raise BadInputError(f"the contents of {tensor.name[:80]!r} are not raw FP32 values and nothing else")
+        values = len(raw) // FP32_BYTES
+    return TensorHeader(tensor.name, tensor.datatype, tuple(tensor.shape), values)
+
+
+def _parameters(message: Any) -> dict[str, Any]:
+    chosen = {name: (value, value.WhichOneof("parameter_choice")) for name, value in message.parameters.items()}
+    return {name: getattr(value, kind) if kind else None for name, (value, kind) in chosen.items()}

@@ -1,5 +1,6 @@
 """KServe v2 over HTTP, for the requests that nginx could not have answered by Triton alone."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -7,12 +8,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from sidecar.errors import BadInputError, ServingError, UnknownTenantError
-from sidecar.kserve import BINARY_HEADER, check_request, read_request
+from sidecar.kserve import BINARY_HEADER, check_body
 from sidecar.observability.middleware import adopt_caller
 from sidecar.observability.tracing import Tracing
 from sidecar.serving import Call, Serving, model_path
 from sidecar.supply import Origin
 from sidecar.triton_client import Answer, TritonClient
+from sidecar.unpacking import UnpackedTooLargeError, unpack
 from tools.catalog.manifest import Manifest
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
@@ -56,6 +58,24 @@ def tenant_of(request: web.Request) -> TenantId:
         raise BadInputError(str(error)) from None
 
 
+async def body_of(request: web.Request) -> bytes:
+    """The whole body, unpacked if it came compressed.
+
+    Raises:
+        BadInputError: it is not compressed as its headers say, or ends before it should.
+        HTTPRequestEntityTooLarge: it is larger than the application takes, as it comes or unpacked.
+    """
+    limit = request.app._client_max_size
+    try:
+        body = await request.read()
+        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        return body if encoding == "identity" else await asyncio.to_thread(unpack, body, encoding, limit)
+    except web.RequestPayloadError:
+        raise BadInputError("the body ends before it should") from None
+    except UnpackedTooLargeError:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=limit + 1) from None
+
+
 def is_missing(answer: Answer) -> bool:
     """Whether Triton's answer says that the model is not resident."""
     return answer.status in (404, 503)
@@ -78,11 +98,11 @@ class _KServe:
         return routes
 
     async def _infer(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        body = await body_of(request)
         json_length = request.headers.get(BINARY_HEADER)
 
         def check(manifest: Manifest) -> None:
-            check_request(read_request(body, json_length), manifest)
+            check_body(body, json_length, manifest)
 
         tenant, version = tenant_of(request), _version(request)
 
@@ -113,7 +133,7 @@ def _version(request: web.Request) -> int | None:
 
 
 def _plain(request: web.Request) -> CIMultiDict[str]:
-    # aiohttp has undone the body's compression on the way in.
+    # The body's compression is undone.
     headers = CIMultiDict(request.headers)
     headers.popall("Content-Encoding", None)
     return headers

@@ -91,7 +91,8 @@ async def _background(work: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _http(app: web.Application, address: Address) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
+    # Bodies are unpacked where their size can be bounded: see `http_api.body_of`.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG).start()

@@ -22,7 +22,7 @@ from sidecar.errors import (
     TritonUnavailableError,
     UnknownTenantError,
 )
-from sidecar.http_api import COLD_HEADER
+from sidecar.http_api import COLD_HEADER, body_of
 from sidecar.sagemaker_invocations import Invocations
 from tools.catalog.tenant import BadTenantIdError, TenantId, tenant_id
 
@@ -75,7 +75,7 @@ class SageMakerApi:
     async def _invoke(self, request: web.Request) -> web.Response:
         try:
             tenant = target_tenant(request.headers.get(TARGET_HEADER))
-            invoked = await self._invocations.invoke(tenant, request.headers, await request.read())
+            invoked = await self._invocations.invoke(tenant, request.headers, await body_of(request))
         except BadTargetError as error:
             return _answer(VALIDATION, str(error))
         except ServingError as error:

@@ -27,6 +27,8 @@ X_LIBSVM = "text/x-libsvm"
 NPY = "application/x-npy"
 
 _MAX_NPY_HEADER = 1024
+# {"data": {"features": {"values": [...]}}} for each row, and some around them.
+_MOST_BRACKETS = 4 * MAX_ROWS + 100
 _JSON_NUMBERS = {int, float, type(None)}
 
 
@@ -54,8 +56,7 @@ def decode(body: bytes, content_type: str, features: int) -> Matrix:
 def _read_csv(body: bytes, features: int) -> Matrix:
     text = _text(body).strip("\n")
     delimiter = _delimiter(text)
-    lines = text.split("\n")
-    _check_rows(len(lines))
+    lines = _lines(text)
     for number, line in enumerate(lines):
         if line.count(delimiter) != features - 1:
             _refuse_width(number, line.count(delimiter) + 1, features)
@@ -70,11 +71,10 @@ def _read_csv(body: bytes, features: int) -> Matrix:
 
 
 def _read_libsvm(body: bytes, features: int) -> Matrix:
-    lines = _text(body).strip("\n").split("\n")
-    _check_rows(len(lines))
+    lines = _lines(_text(body).strip("\n"))
     matrix = np.full((len(lines), features), np.nan, np.float32)
     for row, line in enumerate(lines):
-        items = line.split()
+        items = line.split(maxsplit=features + 1)  # a label, and each column once
         if items and ":" not in items[0]:
             items = items[1:]  # a label, as training files have
         for item in items:
@@ -93,6 +93,7 @@ def _read_json(body: bytes, features: int) -> Matrix:
 
 
 def _read_json_lines(body: bytes, features: int) -> Matrix:
+    _check_rows(body.strip().count(b"\n") + 1)
     return _instances([_json(line) for line in body.split(b"\n") if line.strip()], features)
 
 
@@ -103,12 +104,12 @@ def _read_npy(body: bytes, features: int) -> Matrix:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, is_fortran, dtype = read_header[version](file, max_header_size=_MAX_NPY_HEADER)
-    except (ValueError, KeyError, SyntaxError, TypeError, EOFError, OverflowError, RecursionError) as error:
+    except Exception as error:  # NumPy has Python read the header, and promises nothing about how that may fail
         raise BadInputError(f"the body is not a .npy array: {str(error)[:200]}") from None
     if dtype.kind not in "fiu":
         raise BadInputError(f"the array holds {str(dtype)[:40]}: send numbers, float32 for the least bytes")
     rows, columns = shape if len(shape) == 2 else (1, *shape) if len(shape) == 1 else (0, 0)
-    if len(shape) not in (1, 2) or columns != features:
+    if len(shape) not in (1, 2) or columns != features or {type(rows), type(columns)} != {int}:
         raise BadInputError(f"the array's shape is {list(shape[:8])}: this model takes [rows, {features}]")
     _check_rows(rows)
     data = memoryview(body)[file.tell() :]
@@ -141,6 +142,11 @@ def _text(body: bytes) -> str:
     if not text.strip():
         raise BadInputError("the body is empty: send one row or more")
     return text
+
+
+def _lines(text: str) -> list[str]:
+    _check_rows(text.count("\n") + 1)
+    return text.split("\n")
 
 
 def _delimiter(text: str) -> str:
@@ -179,6 +185,9 @@ def _libsvm_item(item: str, row: int, features: int) -> tuple[int, float]:
 
 
 def _json(text: bytes) -> Any:
+    # Each may take a hundred bytes of memory.
+    if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:
+        raise BadInputError(f"the body has more lists and objects than {MAX_ROWS} rows need: split it")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

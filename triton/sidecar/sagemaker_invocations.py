@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sidecar.errors import BadInputError, BusyError, LoadFailedError, TritonUnavailableError
 from sidecar.http_api import is_missing
-from sidecar.kserve import BINARY_HEADER, INPUT, check_request, read_request
+from sidecar.kserve import BINARY_HEADER, INPUT, check_body
 from sidecar.sagemaker_input import CSV, JSON, Matrix, decode, media_type
 from sidecar.sagemaker_output import accepted_type, default_type, encode, form_of, read_answer
 from sidecar.serving import Call, Serving, model_path
@@ -78,7 +78,7 @@ class Invocations:
 
     async def _pass_on(self, tenant: TenantId, json_length: str | None, body: bytes) -> Invoked:
         def check(manifest: Manifest) -> None:
-            check_request(read_request(body, json_length), manifest)
+            check_body(body, json_length, manifest)
 
         answer, origin = await self._call(tenant, check, lambda: self._infer(tenant, json_length, body))
         size = answer.headers.get(BINARY_HEADER)
