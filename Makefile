@@ -8,12 +8,14 @@ BACKEND := .build/backends/fil/libtriton_fil.so
 SYSTEM_PACKAGES := libjemalloc2 wrk
 # Without them the tests of the alert rules and of the status page are skipped. Debian starts Prometheus as a service.
 TEST_PACKAGES := prometheus chromium-headless-shell
+# Only a whole compiler brings the sanitizers; everything else is built without one.
+SANITIZER_PACKAGES := g++
 PACKAGES = $(SYSTEM_PACKAGES)
 SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit test-timed compose-test lint format loadtest bench scale endurance soak plan-check lock system-packages test-packages clean
+.PHONY: help setup demo up test test-unit test-timed sanitize compose-test lint format loadtest bench scale endurance soak plan-check lock system-packages test-packages sanitizer-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +42,9 @@ compose-test: setup ## as root: docker-compose.yml on an engine of its own, its 
 
 test-timed: setup ## tests that hold latencies: alone, on a quiet machine
 	@$(BIN)/pytest tests/timed -s
+
+sanitize: setup ## the FIL backend's tests, with address and undefined-behaviour sanitizers in it
+	@$(BIN)/python -m tests.sanitize
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy tools triton/sidecar loadtests tests
@@ -75,7 +80,9 @@ lock: $(INSTALLED) ## choose the newest packages pyproject.toml allows, and pin 
 system-packages: ## as root: install the Debian packages that PyPI has no wheel for
 test-packages: PACKAGES = $(TEST_PACKAGES)
 test-packages: ## as root: install those that only tests need
-system-packages test-packages:
+sanitizer-packages: PACKAGES = $(SANITIZER_PACKAGES)
+sanitizer-packages: ## as root: install the compiler that make sanitize needs
+system-packages test-packages sanitizer-packages:
 	@set -e; missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then missing="$$missing python3-venv"; fi; \
 	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends $$missing; fi

@@ -137,7 +137,7 @@ def main() -> int:
         "--sanitize",
         action="store_true",
         help="with AddressSanitizer and UndefinedBehaviorSanitizer, into .build/sanitized: "
-        "start the server with TRITON_BACKENDS there and TRITON_PRELOAD naming libasan.so",
+        "start the server with TRITON_BACKENDS there and TRITON_PRELOAD naming libasan.so, as make sanitize does",
     )
     sanitize = parser.parse_args().sanitize
     library = ROOT / ".build" / ("sanitized" if sanitize else "backends") / "fil" / LIBRARY

@@ -89,11 +89,15 @@ class Part {
                     "input__0 has shape " + spelled(shape) + ", but the model takes " +
                         std::to_string(model.features()) + " features a row");
     }
-    const std::uint64_t values = (shape.size() == 1 ? 1 : shape[0]) * static_cast<std::uint64_t>(model.features());
-    if (bytes != values * sizeof(float)) {
-      throw Failure(TRITONSERVER_ERROR_INVALID_ARG, "input__0 holds " + std::to_string(bytes) + " bytes, not the " +
-                                                        std::to_string(values * sizeof(float)) + " of its shape");
+    const auto count = static_cast<std::uint64_t>(shape.size() == 1 ? 1 : shape[0]);
+    const std::uint64_t row_bytes = sizeof(float) * static_cast<std::uint64_t>(model.features());
+    // Divided, because the product of a huge shape would be a small number again.
+    if (bytes % row_bytes != 0 || bytes / row_bytes != count) {
+      throw Failure(TRITONSERVER_ERROR_INVALID_ARG, "input__0 holds " + std::to_string(bytes) + " bytes, not " +
+                                                        std::to_string(count) + " rows of " +
+                                                        std::to_string(row_bytes) + " as its shape says");
     }
+    const std::uint64_t values = bytes / sizeof(float);
     rows.resize(rows.size() + values);
     copy(input, buffers, reinterpret_cast<char*>(rows.data() + rows.size() - values), bytes);
   }

@@ -26,6 +26,19 @@ struct ErrorDeleter {
 };
 using Error = std::unique_ptr<TRITONSERVER_Error, ErrorDeleter>;
 
+/// An error for Triton, in ASCII: the message may quote a damaged file, and Triton's own answers have to be UTF-8.
+inline TRITONSERVER_Error* error_of(TRITONSERVER_Error_Code code, const char* message) noexcept {
+  try {
+    std::string printable(message);
+    for (char& c : printable) {
+      if (c < ' ' || c > '~') c = '?';
+    }
+    return TRITONSERVER_ErrorNew(code, printable.c_str());
+  } catch (const std::bad_alloc&) {
+    return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_UNAVAILABLE, "out of memory");
+  }
+}
+
 /// Turns an error that Triton returned into a Failure.
 inline void check(TRITONSERVER_Error* returned) {
   if (const Error error{returned}) {
@@ -40,11 +53,11 @@ TRITONSERVER_Error* guarded(Body&& body) noexcept {
     body();
     return nullptr;
   } catch (const Failure& failure) {
-    return TRITONSERVER_ErrorNew(failure.code(), failure.what());
+    return error_of(failure.code(), failure.what());
   } catch (const std::bad_alloc&) {
     return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_UNAVAILABLE, "out of memory");
   } catch (const std::exception& error) {
-    return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_INTERNAL, error.what());
+    return error_of(TRITONSERVER_ERROR_INTERNAL, error.what());
   } catch (...) {
     return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_INTERNAL, "unknown exception");
   }
