@@ -18,7 +18,8 @@ from tools.stack import Node
 
 PARTS = ("triton", "sidecar", "nginx")
 # A 4xx, or where HTTP has a better word: a method, an encoding or a version that is not known at all.
-REFUSALS = {*range(400, 500), 501, 505}
+# Not 429: a call that was not looked at says nothing.
+REFUSALS = {*range(400, 429), *range(430, 500), 501, 505}
 ANSWER_SECONDS = 10.0
 
 
