@@ -108,6 +108,9 @@ class ToldRecency:
     async def refresh(self) -> None:
         self.readings += 1
 
+    async def check(self) -> None:
+        await self.refresh()
+
 
 class Bench:
     """A loader with everything around it told what to do. Its budget holds two tenants."""
