@@ -29,7 +29,10 @@ _SLACK_SECONDS = 2.0
 
 
 class Mender:
-    """While entered, brings back whatever dies of a node, as `orchard up` does."""
+    """While entered, brings back whatever dies of a node, as `orchard up` does.
+
+    What it has brought back ends with its thread: children are told when the thread that started them ends.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -91,7 +94,10 @@ class Callers:
 
 @dataclass
 class Troublemaker:
-    """Does one thing after another to the node, chosen at random: `bundles` are each tenant's versions to publish."""
+    """Does one thing after another to the node, chosen at random: `bundles` are each tenant's versions to publish.
+
+    `done` counts what was done; `most_held` is the most bytes that models were seen to be reckoned at.
+    """
 
     node: Node
     catalog: Catalog
@@ -102,6 +108,7 @@ class Troublemaker:
     say: Callable[[str], None]
     draw: random.Random = field(default_factory=lambda: random.Random(6))
     done: dict[str, int] = field(default_factory=dict)
+    most_held: int = 0
 
     def run(self, seconds: float, kills: bool) -> None:
         """Make trouble for so long; `kills` says whether parts of the node are killed, too."""
@@ -117,6 +124,7 @@ class Troublemaker:
             (deed,) = self.draw.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])
             deed()
             time.sleep(self.draw.uniform(0.1, 1.0))
+            self.most_held = max(self.most_held, Admin(self.node.at.admin).status()["held_bytes"])
 
     def _publish(self) -> None:
         tenant = self.draw.choice(list(self.bundles))

@@ -29,7 +29,7 @@ PARTS = ("triton", "sidecar", "nginx")
 # Memory is given back, files of what was replaced are removed, and connections are closed within these.
 _SETTLE_SECONDS = 6.0
 _CALLERS, _PAUSE = 4, 0.015
-_UPDATE_INTERVAL = 2.0
+_UPDATE_INTERVAL, _UPDATED_SECONDS = 2.0, 30.0
 # Of the memory that all tenants would need.
 _ROOM = 0.4
 
@@ -51,12 +51,15 @@ class Soak:
     temporary: list[str]
     left_running: dict[int, str]
     stale: list[str]
+    budget: int
+    most_held: int
 
     @property
     def broken(self) -> list[str]:
         """The promises that were not kept, in words."""
         promises = {
             "there were calls": self.tally.right > 0,
+            "models stay within the budget": self.most_held <= self.budget,
             "every answer is right": not self.tally.wrong,
             "calls fail only while something is down, and politely": not self.tally.failed,
             "everybody gets the newest version in the end": not self.stale,
@@ -100,7 +103,7 @@ def soak(
                 with Callers(node.at.http, crowd.rows, names, PINNED, ledger, _CALLERS, _PAUSE):
                     trouble.run(30 * minutes, kills=False)
                 after, files_after = _settled(node, crowd, names, scratch, say)
-            stale = _stale(node, crowd, names, ledger)
+                stale = _stale(node, crowd, names, ledger)
         own_after = Footprint.of(os.getpid())
         temporary = [str(path) for path in sorted((scratch / "tmp").rglob("*"))]
     temporary += [str(path) for path in scratch.rglob("*.part")]
@@ -118,6 +121,8 @@ def soak(
         temporary=temporary,
         left_running=processes_of(scratch),
         stale=stale,
+        budget=budget,
+        most_held=trouble.most_held,
     )
 
 
@@ -171,11 +176,15 @@ def _settled(
 
 
 def _stale(node: Node, crowd: Crowd, names: list[TenantId], ledger: Ledger) -> list[str]:
-    time.sleep(_UPDATE_INTERVAL + 1)
+    """Who does not answer with the version published last, though everybody has had time to."""
     caller, request = HttpCaller(node.at.http), binary_request(crowd.rows)
-    stale = [name for name in names if not ledger.is_newest(ask(caller, name, request))]
+    deadline = time.monotonic() + _UPDATED_SECONDS
+    stale: list[str] = list(names)
+    while stale and time.monotonic() < deadline:
+        time.sleep(_UPDATE_INTERVAL)
+        stale = [name for name in names if not ledger.is_newest(ask(caller, name, request))]
     caller.close()
-    return list(stale)
+    return stale
 
 
 @contextmanager

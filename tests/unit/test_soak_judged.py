@@ -132,6 +132,8 @@ def test_a_report_is_json() -> None:
         temporary=[],
         left_running={7: "sleep"},
         stale=[],
+        budget=10,
+        most_held=10,
     )
     report = json.loads(json.dumps(soaked.report()))
     assert report["tally"]["excused"] == {"503": 1}
