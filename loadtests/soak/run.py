@@ -26,8 +26,9 @@ from tools.stack import Node, NodeSettings
 
 PINNED = TenantId("pinned")
 PARTS = ("triton", "sidecar", "nginx")
-# Memory is given back, files of what was replaced are removed, and connections are closed within these.
-_SETTLE_SECONDS = 6.0
+# Memory is given back and files of what was replaced are removed within the first; in a run of some minutes connections
+# that are kept for the next call are waited for, too.
+_SETTLE_SECONDS, _LONG_SETTLE_SECONDS, _LONG_MINUTES = 6.0, 30.0, 5.0
 _CALLERS, _PAUSE = 4, 0.015
 _UPDATE_INTERVAL, _UPDATED_SECONDS = 2.0, 30.0
 # Of the memory that all tenants would need.
@@ -90,6 +91,7 @@ def soak(
     store = str(scratch / "store")
     manifests = publish_all([bundles[name][0] for name in names], store)
     budget = int(_ROOM * sum(manifest.resident_bytes for manifest in manifests))
+    settle = _LONG_SETTLE_SECONDS if minutes >= _LONG_MINUTES else _SETTLE_SECONDS
     ledger, catalog = Ledger(references), Catalog(open_store(store))
     with _temporary_files(scratch / "tmp"):
         own_before = Footprint.of(os.getpid())
@@ -99,10 +101,10 @@ def soak(
             with Mender(node):
                 with Callers(node.at.http, crowd.rows, names, PINNED, ledger, _CALLERS, _PAUSE):
                     trouble.run(30 * minutes, kills=True)
-                before, files_before = _settled(node, crowd, names, scratch, say)
+                before, files_before = _settled(node, crowd, names, scratch, settle, say)
                 with Callers(node.at.http, crowd.rows, names, PINNED, ledger, _CALLERS, _PAUSE):
                     trouble.run(30 * minutes, kills=False)
-                after, files_after = _settled(node, crowd, names, scratch, say)
+                after, files_after = _settled(node, crowd, names, scratch, settle, say)
                 stale = _stale(node, crowd, names, ledger)
         own_after = Footprint.of(os.getpid())
         temporary = [str(path) for path in sorted((scratch / "tmp").rglob("*"))]
@@ -158,7 +160,7 @@ def _settings(scratch: Path, store: str, budget: int) -> NodeSettings:
 
 
 def _settled(
-    node: Node, crowd: Crowd, names: list[TenantId], scratch: Path, say: Callable[[str], None]
+    node: Node, crowd: Crowd, names: list[TenantId], scratch: Path, seconds: float, say: Callable[[str], None]
 ) -> tuple[dict[str, Footprint], dict[str, int]]:
     """What each part holds with only the pinned tenant in memory and everybody on disk, when all is quiet."""
     say("settling")
@@ -170,7 +172,7 @@ def _settled(
     for tenant in admin.status()["tenants"]:
         if tenant["tenant"] != PINNED and tenant["state"] == "resident":
             admin.unload(tenant["tenant"])
-    time.sleep(_SETTLE_SECONDS)
+    time.sleep(seconds)
     files = files_below(scratch / "repository") + files_below(scratch / "node" / "nginx")
     return {part: Footprint.of(node.pid(part)) for part in PARTS}, dict(files)
 
