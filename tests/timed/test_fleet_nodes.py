@@ -15,7 +15,7 @@ from tools.eviction.named import PolicyName
 from tools.fleet.running import Fleet
 
 NODES = 3
-TENANTS = [f"t{number:03}" for number in range(120)]
+TENANTS = [f"t{number:03}" for number in range(180)]
 CALLS = 1500
 HOT = TENANTS[0]
 
