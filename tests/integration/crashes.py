@@ -170,7 +170,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    """Whether any thread of it is left: the first may have ended, and others still hold its ports."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        threads = [path.joinpath("stat").read_text() for path in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return False
+    return any(thread.rpartition(")")[2].split()[0] not in ("Z", "X") for thread in threads)

@@ -4,14 +4,18 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.integration.orchard import Orchard, settings_for
 from tests.models import Rows, train
+from tools.fleet.description import parse_fleet
 from tools.stack import ROOT, Node
 
 README = (ROOT / "README.md").read_text()
@@ -25,6 +29,8 @@ def blocks(language: str) -> list[str]:
 
 CALLS = [block for block in blocks("sh") if block.startswith("curl")]
 SNIPPETS = blocks("python")
+# Asked of a node that runs, or may run.
+OF_A_NODE = ("status", "doctor", "restart")
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("orchard ")]
 TARGETS = sorted(set(re.findall(r"^make ([a-z-]+)", "\n".join(blocks("sh")), re.MULTILINE)))
 
@@ -87,12 +93,30 @@ def test_the_commands_do_what_readme_says(tmp_path: Path) -> None:
         train("binary:logistic", seed=seed).booster.save_model(models / f"{tenant}.ubj")
     for command in COMMANDS:
         line = command.split("#")[0].split()
-        if line[1] in ("up", "status"):
+        if line[1] in OF_A_NODE:
             continue
         if line[1] == "push-folder":
             train("binary:logistic", seed=9).booster.save_model(models / f"{TENANT}.ubj")
         ran = run(line, tmp_path)
         assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.split()[1] in OF_A_NODE])
+def test_the_commands_about_a_node_do_what_readme_says(orchard: Orchard, command: str) -> None:
+    state = ["--state", str(orchard.node.settings.state.resolve())]
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(run, [*command.split("#")[0].split(), *state], orchard.folder)
+        while not running.done():
+            # What `orchard up` does all the time.
+            orchard.node.mend()
+            time.sleep(0.05)
+    ran = running.result()
+    assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
+
+
+@pytest.mark.parametrize("fleet", blocks("yaml"))
+def test_the_fleet_file_is_one(fleet: str) -> None:
+    assert parse_fleet(yaml.safe_load(fleet)).pools.keys() >= {"shared"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
