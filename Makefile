@@ -15,7 +15,7 @@ SUITE ?= fraud
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test test-unit test-timed sanitize compose-test lint format loadtest bench scale endurance soak plan-check lock system-packages test-packages sanitizer-packages clean
+.PHONY: help setup demo up test test-unit test-timed sanitize compose-images compose-test lint format loadtest bench scale endurance soak plan-check lock system-packages test-packages sanitizer-packages clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,8 +36,10 @@ test: setup ## all tests, on the real Triton, nginx and S3 server
 test-unit: $(INSTALLED) ## the fast tests only
 	@$(BIN)/pytest tests/unit
 
-compose-test: setup ## as root: docker-compose.yml on an engine of its own, its base images made here
+compose-images: setup
 	@$(BIN)/python -m tests.compose.images .build/compose
+
+compose-test: compose-images ## as root: docker-compose.yml on an engine of its own, its base images made here
 	@unshare --net sh -c 'ip link set lo up && exec $(BIN)/pytest tests/compose -s'
 
 test-timed: setup ## tests that hold latencies: alone, on a quiet machine

@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.compose.engine import NoEngineError
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = Path(__file__).parent / "images"
 BASE = "orchard-test/debian"
@@ -38,14 +40,31 @@ def gather(folder: Path) -> None:
 
 
 def build(folder: Path, environment: Mapping[str, str]) -> None:
-    """Make the images in the engine that `environment` leads to, from what `gather` has left in `folder`."""
+    """Make the images in the engine that `environment` leads to, from what `gather` has left in `folder`.
+
+    Raises:
+        NoEngineError: it starts no containers.
+    """
     _docker(environment, "import", str(folder / "debian.tar"), BASE)
+    _try_a_container(environment)
     for name, tag in NAMES.items():
         context = folder / name
         context.mkdir(exist_ok=True)
         for part, source in _parts(name).items():
             _copy(source, context / part)
         _docker(environment, "build", "-q", "-t", tag, "-f", str(DOCKERFILES / f"{name}.Dockerfile"), str(context))
+
+
+def _try_a_container(environment: Mapping[str, str]) -> None:
+    tried = subprocess.run(
+        ("docker", "run", "--rm", "--memory", "64m", BASE, "true"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        raise NoEngineError(f"the Docker engine starts no containers here: {tried.stderr.strip()}")
 
 
 def _parts(name: str) -> dict[str, Path]:
