@@ -17,7 +17,8 @@ from loadtests.s3_server import BUCKET, S3Server
 from loadtests.scratch import scratch_folder
 from loadtests.summary import Latency
 from loadtests.updates import Updates, publish_under_load
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 STORE = f"s3://{BUCKET}/endurance"
 

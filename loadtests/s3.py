@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from tools.ports import LOOPBACK, free_ports
 from tools.process import Process
-from tools.stack import LOOPBACK, free_ports
 
 _KEY, _SECRET = "orchard", "orchardsecret"
 

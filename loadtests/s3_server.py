@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.stack import free_ports
+from tools.ports import free_ports
 
 ACCESS_KEY = "orchardkey"
 SECRET_KEY = "orchardsecret"

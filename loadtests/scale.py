@@ -38,7 +38,8 @@ from tools.catalog.manifest import Manifest
 from tools.catalog.overview import tenant_state
 from tools.catalog.store import open_store
 from tools.catalog.tenant import TenantId
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 STORE = f"s3://{BUCKET}/crowd"
 MEMORY_SHARE, DISK_SHARE = 0.05, 0.75

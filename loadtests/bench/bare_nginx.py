@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tools.gateway import nginx_binary
 from tools.plain_request import CHECKED_HEADER
+from tools.ports import free_ports
 from tools.process import Process
-from tools.stack import free_ports
 from tools.supervisor import Supervisor
 
 # Memory and connections as the node's front has them, so that only what the front does makes the difference.

@@ -23,7 +23,8 @@ from tools.catalog.catalog import Catalog
 from tools.catalog.live import LivePointer
 from tools.catalog.store import NOT_CHANGED, open_store
 from tools.catalog.tenant import TenantId
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 LINK_BYTES_PER_SECOND = 75e6
 FETCH_TARGET_MS, DISK_TARGET_MS = 350.0, 130.0

@@ -22,7 +22,10 @@ from tools.access.limits import Limit, Limits
 from tools.catalog.catalog import Catalog
 from tools.catalog.store import NOT_CHANGED, open_store
 from tools.catalog.tenant import TenantId
-from tools.stack import Node, NodeSettings, free_ports, triton
+from tools.node_parts import triton
+from tools.node_settings import NodeSettings
+from tools.ports import free_ports
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 UNLOAD_SECONDS = 30.0

@@ -27,7 +27,8 @@ from loadtests.replay import Outcome, Verdict, make_call, replay
 from loadtests.summary import ReplaySummary, summarise
 from loadtests.traffic import Call, Share, calls, fraud_shares
 from tools.catalog.manifest import Manifest
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 HTTP_CLIENTS = 4
 REAL_DATA_WEIGHT = 1.0

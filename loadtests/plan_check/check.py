@@ -16,9 +16,10 @@ from loadtests.synthetic import SyntheticSpec
 from tools.catalog.tenant import TenantId
 from tools.eviction.history import History
 from tools.eviction.named import POLICIES, PolicyName
+from tools.node_settings import NodeSettings
 from tools.plan.replay import replay
 from tools.plan.trace import TenantClass, Trace, independent, joined, sessions
-from tools.stack import Node, NodeSettings
+from tools.stack import Node
 
 SETTLED_SECONDS = 60.0
 _LARGE_EVERY = 5

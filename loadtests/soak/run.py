@@ -22,7 +22,8 @@ from loadtests.soak.ledger import Disruption, Ledger, Tally
 from tools.catalog.catalog import Catalog
 from tools.catalog.store import open_store
 from tools.catalog.tenant import TenantId
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 PINNED = TenantId("pinned")
 PARTS = ("triton", "sidecar", "nginx")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from loadtests.s3 import s3_server
 from loadtests.suites.suite import Budgets
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.standin import StandIn
-from tools import stack
+from tools import node_parts, ports
 from tools.access.keys import ApiKey
 from tools.access.limits import NO_LIMITS
 from tools.gateway import GatewaySettings, find_scripting, nginx_binary, render_keys
@@ -81,7 +81,7 @@ def run_front(
     """nginx in `folder`, in front of `triton` (host:port) and `sidecar`; with `keys`, for those who have one."""
     if keys is not None:
         (folder / "keys.conf").write_text(render_keys(keys))
-    (port,) = stack.free_ports(1)
+    (port,) = ports.free_ports(1)
     address = f"127.0.0.1:{port}"
     settings = GatewaySettings(
         listen=address,
@@ -89,12 +89,12 @@ def run_front(
         sidecar=sidecar.address,
         folder=folder,
         error_log=folder / "error.log",
-        user=stack.workers_user(folder),
+        user=node_parts.workers_user(folder),
         answer_seconds=answer_seconds,
         scripting=None if keys is None else find_scripting(nginx_binary()),
         keys_map=None if keys is None else folder / "keys.conf",
         limits=NO_LIMITS,
         requests_per_address=requests_per_address,
     )
-    with Supervisor([stack.nginx(settings)]):
+    with Supervisor([node_parts.nginx(settings)]):
         yield Front(address, folder, sidecar)

@@ -17,7 +17,8 @@ from tools.compile.batch import Compiled, compile_models, new_version
 from tools.compile.children import Limits
 from tools.compile.config import DEFAULT_RELEASE
 from tools.compile.request import Request
-from tools.stack import Node, NodeSettings
+from tools.node_settings import NodeSettings
+from tools.stack import Node
 
 COLD_HEADER = "Orchard-Cold"
 

@@ -12,7 +12,7 @@ import numpy as np
 from botocore.config import Config
 
 from tests.models import Rows
-from tools import stack
+from tools import node_parts, ports
 from tools.gateway import GatewaySettings
 from tools.stack import Node
 from tools.supervisor import Supervisor
@@ -51,16 +51,16 @@ def invoke(client: Any, target: str, body: bytes, content_type: str = "text/csv"
 def front_without_scripting(node: Node, folder: Path) -> Iterator[str]:
     """A second front before the node's Triton and sidecar, as an nginx with no njs would be: its URL."""
     folder.mkdir()
-    (port,) = stack.free_ports(1)
+    (port,) = ports.free_ports(1)
     settings = GatewaySettings(
         listen=f"127.0.0.1:{port}",
         triton=node.at.triton_http,
         sidecar=node.at.sidecar_http,
         folder=folder,
         error_log=folder / "error.log",
-        user=stack.workers_user(folder),
+        user=node_parts.workers_user(folder),
     )
-    with Supervisor([stack.nginx(settings)]):
+    with Supervisor([node_parts.nginx(settings)]):
         yield f"http://127.0.0.1:{port}"
 
 

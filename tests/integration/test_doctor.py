@@ -12,7 +12,8 @@ from tests.integration.crashes import wait_until
 from tests.integration.orchard import publish, settings_for
 from tests.models import train
 from tools.catalog.store import open_store
-from tools.stack import Node, free_ports
+from tools.ports import free_ports
+from tools.stack import Node
 
 ORCHARD = str(Path(sys.executable).with_name("orchard"))
 

@@ -15,7 +15,7 @@ import requests
 
 from tools.fleet.front import FrontSettings, command, render_front
 from tools.gateway import nginx_binary, spares_connections
-from tools.stack import free_ports
+from tools.ports import free_ports
 
 _LOOKED_UP_AGAIN = 15.0
 

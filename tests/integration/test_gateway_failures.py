@@ -11,13 +11,13 @@ import pytest
 from tests.integration.fronts import Front, read_reply, run_front
 from tests.integration.standin import Answer, StandIn, error_of
 from tests.integration.triton_process import TritonProcess
-from tools import stack
+from tools import ports
 
 
 @pytest.fixture
 def nowhere() -> str:
     """An address nothing listens on."""
-    (port,) = stack.free_ports(1)
+    (port,) = ports.free_ports(1)
     return f"127.0.0.1:{port}"
 
 

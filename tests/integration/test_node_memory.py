@@ -24,7 +24,8 @@ from loadtests.synthetic import SyntheticSpec
 from loadtests.watch import Watch
 from tests.integration.orchard import settings_for
 from tools.catalog.tenant import TenantId
-from tools.stack import Node, sidecar
+from tools.node_parts import sidecar
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 PINNED = TenantId("pinned")

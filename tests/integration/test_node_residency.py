@@ -13,7 +13,8 @@ import requests
 from tests.integration.orchard import COLD_HEADER, Orchard, settings_for
 from tests.models import train
 from tools.eviction.named import PolicyName
-from tools.stack import Node, sidecar
+from tools.node_parts import sidecar
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 TENANTS = [f"t{number}" for number in range(6)]

@@ -17,8 +17,9 @@ import yaml
 from tests.integration.orchard import Orchard, settings_for
 from tests.models import train
 from tests.system_packages import require_program
+from tools.ports import free_ports
 from tools.process import Process
-from tools.stack import Node, free_ports
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 OBSERVABILITY = Path(__file__).resolve().parents[2] / "triton" / "observability"

@@ -16,7 +16,8 @@ import yaml
 from tests.integration.orchard import Orchard, settings_for
 from tests.models import Rows, train
 from tools.fleet.description import parse_fleet
-from tools.stack import ROOT, Node
+from tools.node_parts import ROOT
+from tools.stack import Node
 
 README = (ROOT / "README.md").read_text()
 TENANT = "merchant-001"

@@ -21,7 +21,8 @@ from tests.integration.crashes import Mender, Steady
 from tests.integration.orchard import Orchard, assert_answers, settings_for
 from tests.models import Rows, train
 from tools.gateway import nginx_binary, spares_connections
-from tools.stack import PARTS, Node
+from tools.node_parts import PARTS
+from tools.stack import Node
 
 ORCHARD = str(Path(sys.executable).with_name("orchard"))
 RATE = 100.0

@@ -14,7 +14,8 @@ from tests.integration.fronts import run_front
 from tests.integration.orchard import Orchard, settings_for
 from tests.integration.standin import Answer, StandIn, error_of
 from tests.models import train
-from tools.stack import Node, free_ports
+from tools.ports import free_ports
+from tools.stack import Node
 
 SECONDS = 2
 MANY = 100

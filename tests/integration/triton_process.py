@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient import grpc
 
-from tools import stack
+from tools import node_parts, ports
 from tools.supervisor import Supervisor
 
 
@@ -25,8 +25,8 @@ class TritonProcess:
         self.repository = folder / "repository"
         self.repository.mkdir(parents=True)
         self.log = folder / "triton.log"
-        self.http, self.grpc = (f"127.0.0.1:{port}" for port in stack.free_ports(2))
-        started = stack.triton(self.log, self.repository, self.http, self.grpc)
+        self.http, self.grpc = (f"127.0.0.1:{port}" for port in ports.free_ports(2))
+        started = node_parts.triton(self.log, self.repository, self.http, self.grpc)
         started = dataclasses.replace(started, environment={**started.environment, **(environment or {})})
         self._supervisor = Supervisor([started])
 

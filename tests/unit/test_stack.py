@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from tools.stack import Addresses, NodeSettings, PortTakenError, free_ports
+from tools.node_settings import Addresses, NodeSettings
+from tools.ports import PortTakenError, free_ports
 
 
 def test_ports_asked_for_are_used_and_all_others_differ() -> None:

@@ -11,8 +11,8 @@ from rich.text import Text
 from tools.catalog.store import DEFAULT_STORE
 from tools.doctor.checks import Finding, Level, check
 from tools.doctor.look import gather
+from tools.node_settings import NodeSettings
 from tools.plan.read import BadTrafficError
-from tools.stack import NodeSettings
 
 _STYLES = {Level.FINE: "green", Level.NOTE: "yellow", Level.WRONG: "red"}
 

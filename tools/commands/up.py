@@ -19,7 +19,9 @@ from tools.catalog.store import DEFAULT_STORE
 from tools.commands.access import ApiKeysOption, CertificateOption, KeyOption, LimitsOption
 from tools.eviction.named import DEFAULT_POLICY, PolicyName
 from tools.gateway import NginxMissingError
-from tools.stack import Node, NodeRunningError, NodeSettings, PortTakenError
+from tools.node_settings import NodeSettings
+from tools.ports import PortTakenError
+from tools.stack import Node, NodeRunningError
 from tools.supervisor import ChildDiedError, NotReadyError, StoppedError
 
 

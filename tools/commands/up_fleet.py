@@ -15,7 +15,9 @@ from tools.fleet.description import BadFleetError, FleetDescription, read_fleet
 from tools.fleet.front import FrontRefusedError
 from tools.fleet.running import Fleet
 from tools.gateway import NginxMissingError
-from tools.stack import NodeRunningError, NodeSettings, PortTakenError
+from tools.node_settings import NodeSettings
+from tools.ports import PortTakenError
+from tools.stack import NodeRunningError
 from tools.supervisor import ChildDiedError, NotReadyError, StoppedError
 
 

@@ -22,17 +22,11 @@ from tools.catalog.live import BadPointerError
 from tools.catalog.store import NOT_CHANGED, Store, StoreError, open_store
 from tools.doctor.facts import Disk, Facts, Memory, Parts, Port, Running, StoreFacts
 from tools.gateway import NginxMissingError, find_scripting, nginx_binary
+from tools.node_parts import ROOT
+from tools.node_settings import Addresses, NodeSettings
 from tools.plan.read import parse_size
-from tools.stack import (
-    LOOPBACK,
-    ROOT,
-    Addresses,
-    NodeSettings,
-    is_free,
-    is_running,
-    running_addresses,
-    running_settings,
-)
+from tools.ports import LOOPBACK, is_free
+from tools.stack import is_running, running_addresses, running_settings
 from tools.status import NoAnswerError, fetch_status
 
 _NVIDIA = Path("/opt/tritonserver")

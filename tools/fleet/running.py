@@ -11,8 +11,11 @@ from typing import Self
 from tools.fleet.description import FleetDescription, Pool
 from tools.fleet.front import FrontSettings, command, marked, routed, write_front
 from tools.gateway import nginx_binary, spares_connections
+from tools.node_parts import workers_user
+from tools.node_settings import NodeSettings
+from tools.ports import LOOPBACK, PortTakenError, free_ports, is_free
 from tools.process import Process
-from tools.stack import LOOPBACK, Node, NodeSettings, PortTakenError, free_ports, is_free, workers_user
+from tools.stack import Node
 from tools.supervisor import Supervisor
 
 _POLL_SECONDS = 0.05
