@@ -1,13 +1,11 @@
 """Clients that call a node over and over while something is done to it, and keep every reply."""
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from loadtests.background import Background
 from loadtests.fraud_data import Floats
 from loadtests.kserve import BinaryRequest, CallFailedError, HttpCaller, binary_request
 from tools.catalog.tenant import TenantId
@@ -33,31 +31,20 @@ class Reply:
         return self.answered - self.asked
 
 
-class Pressure:
+class Pressure(Background):
     """While entered, `threads` clients of `address` ask about `rows`, each of tenants that `choose` picks for it."""
 
     def __init__(
         self, address: str, rows: Floats, choose: Callable[[random.Random], TenantId], threads: int = 4
     ) -> None:
+        super().__init__("pressure", threads)
         self._address = address
         self._request = binary_request(rows)
         self._choose = choose
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(threads)]
         self.replies: list[Reply] = []
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, seed: int) -> None:
-        draw, caller = random.Random(seed), HttpCaller(self._address)
+    def _work(self, number: int) -> None:
+        draw, caller = random.Random(number), HttpCaller(self._address)
         while not self._stop.is_set():
             self.replies.append(ask(caller, self._choose(draw), self._request))
         caller.close()

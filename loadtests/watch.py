@@ -1,14 +1,12 @@
 """Watches a node keep its budgets."""
 
 import os
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.admin import Admin
+from loadtests.background import Background
 from tools.catalog.manifest import MANIFEST_NAME
 from tools.stack import Node
 
@@ -16,30 +14,21 @@ _HELD = "orchard_held_bytes"
 _PAUSE_SECONDS = 0.5
 
 
-class Watch:
+class Watch(Background):
     """While entered, looks twice a second at the memory the sidecar reckons with and at the files that are on disk.
 
     Afterwards `most_held` and `most_on_disk` are the most bytes seen, and `entries` how many were on disk at last.
     """
 
     def __init__(self, node: Node) -> None:
+        super().__init__("watch")
         self._admin = Admin(node.at.admin)
         self._repository = node.settings.repository
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch")
         self.most_held = 0
         self.most_on_disk = 0
         self.entries = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _work(self, _: int) -> None:
         while not self._stop.wait(_PAUSE_SECONDS):
             self._look()
         self._look()

@@ -3,16 +3,14 @@
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from loadtests.admin import Admin, AdminError
+from loadtests.background import Background
 from loadtests.fraud_data import Floats
 from loadtests.kserve import HttpCaller, binary_request
 from loadtests.pressure import ask
@@ -28,31 +26,22 @@ _POLL_SECONDS = 0.05
 _SLACK_SECONDS = 2.0
 
 
-class Mender:
+class Mender(Background):
     """While entered, brings back whatever dies of a node, as `orchard up` does.
 
     What it has brought back ends with its thread: children are told when the thread that started them ends.
     """
 
     def __init__(self, node: Node) -> None:
+        super().__init__("mender")
         self._node = node
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mender")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _work(self, _: int) -> None:
         while not self._stop.wait(_POLL_SECONDS):
             self._node.mend()
 
 
-class Callers:
+class Callers(Background):
     """While entered, `threads` clients call random tenants, each after `pause` seconds; the pinned more than others."""
 
     def __init__(
@@ -65,27 +54,16 @@ class Callers:
         threads: int,
         pause: float,
     ) -> None:
+        super().__init__("caller", threads)
         self._address = address
         self._request = binary_request(rows)
         self._tenants = tenants
         self._pinned = pinned
         self._ledger = ledger
         self._pause = pause
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(seed,), name="caller") for seed in range(threads)]
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, seed: int) -> None:
-        draw, caller = random.Random(seed), HttpCaller(self._address)
+    def _work(self, number: int) -> None:
+        draw, caller = random.Random(number), HttpCaller(self._address)
         while not self._stop.wait(self._pause):
             tenant = self._pinned if draw.random() < 0.3 else draw.choice(self._tenants)
             self._ledger.take(ask(caller, tenant, self._request))
