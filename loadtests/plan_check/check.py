@@ -17,13 +17,15 @@ from tools.catalog.tenant import TenantId
 from tools.eviction.history import History
 from tools.eviction.named import POLICIES, PolicyName
 from tools.node_settings import NodeSettings
-from tools.plan.replay import replay
+from tools.plan.replay import Replay, replay
 from tools.plan.trace import TenantClass, Trace, independent, joined, sessions
 from tools.stack import Node
 
 SETTLED_SECONDS = 60.0
 _LARGE_EVERY = 5
 _SMALL_BYTES, _LARGE_BYTES = 10_000, 500_000
+# Here an hour's calls pass in seconds. Two of them would spare a model for as long as most of its neighbours live.
+_MINIMUM_RESIDENCE = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Stage:
             admin_port=0,
             memory_budget=budget,
             policy=policy,
+            minimum_residence=_MINIMUM_RESIDENCE,
             access_log=True,
         )
         with Node(settings) as node:
@@ -108,7 +111,7 @@ def traces(tenants: int, calls: int) -> dict[str, Trace]:
 def check(stage: Stage, name: str, trace: Trace, share: float, policy: PolicyName, warm_up: int) -> Outcome:
     """Replay a trace, then make its calls to a fresh node whose budget is `share` of what all tenants need."""
     budget = int(share * trace.sizes.sum())
-    foretold = replay(trace, budget, POLICIES[policy](History()), warm_up)
+    foretold = _replay(trace, budget, policy, warm_up)
     with stage.node(f"{name}-{policy}-{share}", budget, policy) as node:
         hits = make_calls(stage, node, trace)
     return Outcome(name, budget, policy, foretold.hit_ratio, sum(hits[warm_up:]) / len(hits[warm_up:]))
@@ -140,8 +143,12 @@ def check_restart(stage: Stage, trace: Trace, share: float, policy: PolicyName, 
         loaded = _settle(node)
         seconds = time.monotonic() - began
         hits = make_calls(stage, node, last)
-    unbroken = replay(trace, budget, POLICIES[policy](History()), len(trace.calls) - after).hit_ratio
+    unbroken = _replay(trace, budget, policy, len(trace.calls) - after).hit_ratio
     return Restart(sum(before[-after:]) / after, sum(hits) / after, unbroken, loaded, seconds)
+
+
+def _replay(trace: Trace, budget: int, policy: PolicyName, warm_up: int) -> Replay:
+    return replay(trace, budget, POLICIES[policy](History()), warm_up, minimum_residence=_MINIMUM_RESIDENCE)
 
 
 def make_calls(stage: Stage, node: Node, trace: Trace) -> list[bool]:
