@@ -11,14 +11,15 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Generic, TypeVar
 
 from tools.compile.errors import RefusedError
+from tools.compile.interruption import Interruption
 
 Work = TypeVar("Work")
 JsonObject = dict[str, Any]
@@ -82,24 +83,27 @@ def run_in_children(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    waiting, running = iter(works), list[_Child[Work]]()
-    try:
-        while True:
-            while len(running) < jobs and (work := next(waiting, None)) is not None:
-                with _no_interruption():
-                    running.append(_start(context, (module, function), work, limits))
-            if not running:
-                return
-            first = min(child.deadline for child in running)
-            ready = connection.wait([child.answers for child in running], max(0.0, first - time.monotonic()))
-            for child in [c for c in running if c.answers in ready or c.deadline <= time.monotonic()]:
-                outcome = _outcome(child, limits)
+    waiting, running, interruption = iter(works), list[_Child[Work]](), Interruption()
+    with interruption.watched():
+        try:
+            while True:
+                while len(running) < jobs and (work := next(waiting, None)) is not None:
+                    # A child that is started but not yet written down could not be stopped.
+                    with interruption.held():
+                        running.append(_start(context, (module, function), work, limits))
+                    interruption.check()
+                if not running:
+                    return
+                first = min(child.deadline for child in running)
+                ready = connection.wait([child.answers for child in running], max(0.0, first - time.monotonic()))
+                for child in [c for c in running if c.answers in ready or c.deadline <= time.monotonic()]:
+                    outcome = _outcome(child, limits)
+                    child.stop()
+                    running.remove(child)
+                    yield outcome
+        finally:
+            for child in running:
                 child.stop()
-                running.remove(child)
-                yield outcome
-    finally:
-        for child in running:
-            child.stop()
 
 
 def failure_of(exit_code: int) -> str:
@@ -167,13 +171,3 @@ def _outcome(child: _Child[Work], limits: Limits) -> Outcome[Work]:
         return Outcome(child.work, failure="the child's answer makes no sense: the file may be hostile")
     failure = answer.get("refused", answer.get("broken"))
     return Outcome(child.work, failure=failure) if failure else Outcome(child.work, answer)
-
-
-@contextmanager
-def _no_interruption() -> Iterator[None]:
-    """Put Ctrl-C off: a child that is started but not yet written down could not be stopped."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
